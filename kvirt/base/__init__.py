@@ -1,0 +1,47 @@
+"""The contract that every provider keeps: a sum of small areas. See ARCHITECTURE.md."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, ClassVar
+
+from kvirt.base.area import Area, Capability, built_from, operations, serves, unsupported, waits
+from kvirt.base.buckets import Buckets
+from kvirt.base.dns import Dns
+from kvirt.base.flavors import Flavors
+from kvirt.base.host import Host
+from kvirt.base.images import Images
+from kvirt.base.keys import Keys
+from kvirt.base.loadbalancers import LoadBalancers
+from kvirt.base.networks import Networks
+from kvirt.base.options import Options, option
+from kvirt.base.securitygroups import SecurityGroups
+from kvirt.base.snapshots import Snapshots
+from kvirt.base.storage import Storage
+from kvirt.base.vms import Vms
+
+
+class Kbase(Vms, Storage, Images, Networks, Snapshots, Buckets, SecurityGroups, Dns, LoadBalancers, Flavors, Keys, Host):
+    """A place where VMs can run. Providers subclass this and override the hooks of what their platform has.
+
+    ``conn`` is the connection, None when the backend can't be reached; ``unreachable`` then tells why. A provider object
+    may be used by several threads at once.
+    """
+
+    Options: ClassVar[type[Options]] = Options
+    conn: Any = None
+    unreachable: str | None = None
+
+    def close(self) -> None:
+        """Let go of the connection. The object can't be used afterwards."""
+
+    def __enter__(self) -> Kbase:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+
+__all__ = ['Area', 'Capability', 'Kbase', 'Options', 'built_from', 'operations', 'option', 'serves', 'unsupported',
+           'waits']

@@ -1,0 +1,42 @@
+"""Names: which are safe everywhere, a fresh one at random, and which one a misspelled word meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import secrets
+from collections.abc import Iterable
+
+from kvirt.errors import InvalidInput
+
+_SAFE = re.compile(r'[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9_])?')
+
+ADJECTIVES = """amber brave calm clever crisp daring eager fair gentle golden happy humble jolly keen kind lively lucky
+    mellow merry nimble noble plucky proud quick quiet rapid silver smart steady sunny swift tidy vivid warm wise""".split()  # noqa: SIM905
+ANIMALS = """badger beaver bison crane dolphin eagle falcon ferret finch fox gecko hare heron ibex jackal kestrel koala
+    lark lemur lynx marten mole moose newt otter owl panda puffin quail raven robin seal stork tapir tern vole
+    wren""".split()  # noqa: SIM905
+
+
+def safe_name(kind: str, name: object) -> str:
+    """Return *name* if it can name a *kind* (``VM``, ``pool``, ``network``...) everywhere, else raise InvalidInput.
+
+    1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or digit: safe as a file name, as a
+    host name, in XML, and as a word of a command line.
+    """
+    if isinstance(name, str) and _SAFE.fullmatch(name) and '..' not in name:
+        return name
+    shown = repr(name if not isinstance(name, str) or len(name) <= 70 else name[:67] + '...')
+    raise InvalidInput(f'{shown} can not name a {kind}',
+                       hint='Use 1 to 63 letters, digits, dots, dashes, underscores, beginning with a letter or digit')
+
+
+def random_name() -> str:
+    """Return a fresh, pronounceable name: ``swift-otter``."""
+    return f'{secrets.choice(ADJECTIVES)}-{secrets.choice(ANIMALS)}'
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Return ``, did you mean 'x'?`` for the most likely of *choices*, or an empty string."""
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    return f", did you mean '{close[0]}'?" if close else ''

@@ -1,0 +1,30 @@
+"""Packaging. The extras are computed from the catalog of providers, so that they can't drift from it."""
+
+import runpy
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+catalog = runpy.run_path(str(here / 'kvirt' / 'providers' / 'catalog.py'))
+version = runpy.run_path(str(here / 'kvirt' / 'version.py'))['__version__']
+
+setup(
+    name='kvirt',
+    version=version,
+    description='One Python interface, one command line and one plan language for every place a VM can run',
+    long_description=(here / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['kvirt', 'kvirt.*']),
+    package_data={'kvirt': ['py.typed', 'data/*.yaml']},
+    install_requires=['PyYAML>=6', 'Jinja2>=3.1', 'click>=8.1', 'rich>=13', 'msgspec>=0.18', 'pycdlib>=1.14',
+                      'paramiko>=3.4', 'requests>=2.31'],
+    extras_require={
+        **catalog['extras'](),
+        'test': ['pytest>=8', 'hypothesis>=6', 'pytest-timeout>=2', 'pytest-xdist>=3', 'ruff>=0.6', 'mypy>=1.10',
+                 'types-PyYAML', 'types-paramiko', 'types-requests'],
+    },
+    entry_points={'console_scripts': ['kvirt = kvirt.cli.main:main']},
+)
