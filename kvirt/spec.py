@@ -385,3 +385,8 @@ def _contradictions(spec: VmSpec, where: Place) -> list[Problem]:
         except InvalidInput as error:
             problems.append(Problem(str(error), where(name)))
     return problems
+
+
+def is_keyword(key: str) -> bool:
+    """Tell if *key* is a keyword of ``create``: of the table, numbered (``ip0``), or UPPERCASE (environment)."""
+    return key in VmSpec.__struct_fields__ or bool(_NUMBERED.fullmatch(key)) or key.isupper()

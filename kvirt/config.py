@@ -1,0 +1,290 @@
+"""Kconfig: what scripts and the command line hold in their hands.
+
+    config = Kconfig(client='lab')
+    config.create_vm('web', profile='small', overrides={'memory': 2048}).expect()
+    for row in config.k.list(): ...
+
+It never prints, never exits, never changes folder, and may be used by several threads at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kvirt import redact
+from kvirt.base.options import decode_options, meta_of
+from kvirt.decode import field_types
+from kvirt.errors import InvalidInput, KvirtError, NotFound, NotSupported, Problem, Unavailable
+from kvirt.names import did_you_mean, safe_name
+from kvirt.profiles import Layer, Merged, Profiles, merge
+from kvirt.providers import registry
+from kvirt.result import Result
+from kvirt.settings import GENERIC, Client, Settings
+from kvirt.spec import HARDWARE, KEYWORDS, VmSpec, decode_vm, is_keyword
+
+log = logging.getLogger(__name__)
+
+Tick = Callable[[str, float], None]
+"""Told what is waited for, and the seconds gone by."""
+
+
+class Kconfig:
+    """A client of the configuration, its provider in ``k``, and what concerns both.
+
+    The provider is connected to when ``k`` is first used. *client* is a name of the configuration, ``fake``, a libvirt
+    URI, ``user@host``, or the default one when absent; of several (``a,b`` or ``all``) the first is meant, and ``clients``
+    holds all. *region*, *zone*, *namespace* and *resource_group* take the place of the client's own options.
+    """
+
+    def __init__(self, client: str | None = None, debug: bool = False, quiet: bool = False, region: str | None = None,
+                 zone: str | None = None, namespace: str | None = None, resource_group: str | None = None,
+                 settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.debug = debug
+        self.clients = self.settings.select(client)
+        if not self.clients:
+            raise NotFound('no client is enabled', hint="'kvirt enable client NAME' enables one")
+        self._given = {key: value for key, value in (('region', region), ('zone', zone), ('namespace', namespace),
+                                                     ('resource_group', resource_group)) if value}
+        self._section = self._member_of(self.settings.client(self.clients[0]))
+        self.client = self._section.name
+        self.type = registry.find(self._section.type).name if self._section.type != 'group' else 'group'
+        self._lock = threading.Lock()
+        self._provider: Any = None
+        self._profiles: Profiles | None = None
+
+    def for_client(self, client: str) -> Kconfig:
+        """Return the same for another client."""
+        other = Kconfig(client, debug=self.debug, settings=self.settings)
+        other._given = self._given
+        return other
+
+    @property
+    def k(self) -> Any:
+        """The provider, connected. Raises what hinders it: MissingDependency, Unauthorized, Unavailable, InvalidInput."""
+        with self._lock:
+            if self._provider is None:
+                self._provider = self._connect()
+            return self._provider
+
+    @property
+    def profiles(self) -> Profiles:
+        """The profiles of the configuration."""
+        if self._profiles is None:
+            self._profiles = self.settings.profiles()
+        return self._profiles
+
+    def close(self) -> None:
+        """Let go of the provider's connection."""
+        with self._lock:
+            if self._provider is not None:
+                self._provider.close()
+                self._provider = None
+
+    def __enter__(self) -> Kconfig:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
+    # the provider
+
+    def _member_of(self, client: Client) -> Client:
+        """Return *client*, or of a group the member that its algorithm chooses."""
+        if client.type != 'group':
+            return client
+        members = [self.settings.client(member) for member in client.members]
+        usable = [member for member in members if member.enabled and member.type != 'group']
+        if not usable:
+            raise NotFound(f'group {client.name} has no enabled member')
+        if client.algorithm == 'random':
+            return random.choice(usable)
+        counts = {member.name: sum(row['status'] == 'running' for row in self.for_client(member.name).k.list())
+                  for member in usable}
+        return min(usable, key=lambda member: counts[member.name])
+
+    def _connect(self) -> Any:
+        provider = registry.load(self._section.type)
+        options = self.options(provider)
+        accepted = inspect.signature(provider).parameters
+        if 'debug' in accepted:
+            options['debug'] = self.debug
+        connected = provider(**options)
+        if getattr(connected, 'conn', True) is None:
+            reason = getattr(connected, 'unreachable', None) or 'the backend can not be reached'
+            raise Unavailable(f'client {self.client}: {reason}')
+        return connected
+
+    def options(self, provider: type[Any]) -> dict[str, Any]:
+        """Return the options that the client's section gives *provider*; InvalidInput names every fault and its place."""
+        name, section = self.client, {**self._section.values}
+        struct = getattr(provider, 'Options', None)
+        known = set(field_types(struct)) if struct else set(inspect.signature(provider).parameters)
+        mine = {key: self.settings.expand(value, name, key) for key, value in section.items() if key in known}
+        mine.update({key: value for key, value in self._given.items() if key in known})
+        problems = [Problem(f"unknown key '{key}' in client {name}{did_you_mean(key, [*known, *GENERIC, *KEYWORDS])}",
+                            self.settings.where(name, key))
+                    for key in section if key not in known and key not in GENERIC and not is_keyword(key)]
+        if problems and not self.settings.compat:
+            raise InvalidInput(problems)
+        for problem in problems:
+            log.warning('%s', problem)
+        if not struct:
+            return mine
+        mine.setdefault('home', str(self.settings.home))
+        for key in known - set(mine):
+            found = next((self.settings.environ[variable] for variable in (meta_of(struct, key).extra or {})['env']
+                          if self.settings.environ.get(variable)), None)
+            if found is not None:
+                mine[key] = found
+        options = decode_options(struct, mine, client=name, where=lambda key: self.settings.where(name, key))
+        for key in known:
+            if (meta_of(struct, key).extra or {})['secret']:
+                redact.remember(getattr(options, key))
+        return {key: getattr(options, key) for key in known}
+
+    # virtual machines
+
+    def vm_values(self, profile: str | None = None, overrides: Mapping[str, Any] | None = None,
+                  customprofile: Mapping[str, Any] | None = None, source: str = 'parameter') -> Merged:
+        """Return the values of a VM after all layers: built-in, ``default``, client, profile and its bases, *overrides*.
+
+        *profile* may also be the name of an image. *source* says where *overrides* come from, for error messages.
+        """
+        layers = self.settings.layers(self._section, frozenset(KEYWORDS))
+        if customprofile is not None:
+            layers.append(Layer('profile', {key: value for key, value in customprofile.items() if key != 'type'}))
+        elif profile and profile in self.profiles:
+            layers += self.profiles.layers(profile)
+        elif profile:
+            layers.append(Layer('image', {'image': profile}))
+        layers.append(Layer(source, dict(overrides or {})))
+        merged = merge(layers)
+        if profile and profile in self.profiles:
+            merged.values.setdefault('profile', profile)
+        return merged
+
+    def create_vm(self, name: str, profile: str | None = None, overrides: Mapping[str, Any] | None = None,
+                  customprofile: Mapping[str, Any] | None = None, k: Any = None, plan: str | None = None,
+                  basedir: str | Path = '.', client: str | None = None, wait: bool = False,
+                  tick: Tick | None = None) -> Result:
+        """Create VM *name* from *profile* (or an image), with *overrides* on top. See ``Kbase.create`` for the outcome.
+
+        With *wait*, or the keywords ``wait`` and ``waitcommand``, return when the guest has configured itself; a guest
+        that fails to, or does not in time, makes a failure, and stays for a look at it. *tick* is told about the wait.
+        """
+        if client and client != self.client:
+            return self.for_client(client).create_vm(name, profile, overrides, customprofile, k, plan, basedir, None,
+                                                     wait, tick)
+        try:
+            safe_name('VM', name)
+            merged = self.vm_values(profile, overrides, customprofile)
+            if plan:
+                merged.values['plan'] = plan
+            if not merged.values.get('image') and profile and not customprofile and profile not in self.profiles:
+                self.profiles.raw(profile)
+            keywords, extra = self._split(merged, Path(basedir))
+            provider = k or self.k
+            spec = decode_vm(keywords, honoured=getattr(provider, 'honours', HARDWARE), provider=self.type,
+                             where=merged.where)
+        except KvirtError as error:
+            return Result.failure(error)
+        result = Result.of(provider.create(name, **keywords, **self._context(provider, extra, basedir)))
+        if not result.ok:
+            return result
+        if result.get('hostkey') and not spec.insecure:
+            self.pin_host_key(name, result['hostkey'], provider)
+        if spec.start and (wait or spec.wait or spec.waitcommand):
+            return self.wait_vm(name, spec, k=provider, tick=tick)
+        return result
+
+    def _context(self, provider: Any, extra: Mapping[str, Any], basedir: str | Path) -> dict[str, Any]:
+        """Return what ``create`` of our own providers takes beside keywords; one in kcli's manner takes overrides."""
+        from kvirt.base import Kbase
+        if isinstance(provider, Kbase) and type(provider).create is Kbase.create:
+            return {'overrides': extra, 'basedir': str(basedir), 'home': self.settings.home}
+        return {'overrides': dict(extra)}
+
+    def _split(self, merged: Merged, basedir: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Divide values into keywords and the values that only templates use; InvalidInput for what is neither."""
+        from kvirt.guest.content import template_variables
+        keywords = {key: value for key, value in merged.values.items() if is_keyword(key)}
+        extra = {key: value for key, value in merged.values.items() if key not in keywords}
+        used = template_variables(keywords, basedir) if extra else set()
+        problems = [Problem(f"unknown keyword '{key}'{did_you_mean(key, KEYWORDS)}", merged.where(key))
+                    for key in extra if key not in used]
+        if problems:
+            raise InvalidInput(problems)
+        return keywords, extra
+
+    def wait_vm(self, name: str, spec: VmSpec | None = None, *, k: Any = None, tick: Tick | None = None) -> Result:
+        """Wait until the guest of VM *name* has configured itself, and ``waitcommand`` of *spec* succeeds."""
+        from kvirt.guest import ssh
+        from kvirt.wait import SYSTEM, until
+        provider, spec = k or self.k, spec or VmSpec()
+        deadline = SYSTEM.now() + spec.wait_seconds
+
+        def told(what: str) -> Callable[[float], None] | None:
+            return (lambda gone: tick(what, gone)) if tick else None
+
+        def left() -> float:
+            return max(1.0, deadline - SYSTEM.now())
+
+        try:
+            if not provider.supports('ip'):
+                raise NotSupported(f'{self.type} does not tell addresses, so there is nothing to wait on')
+            until(lambda: provider.ip(name), what=f'VM {name} getting an address', timeout=left(), tick=told('address'))
+            target = self.ssh_target(name, k=provider)
+            ssh.wait_configured(target, self.known_hosts, timeout=left(), tick=told('configuration'))
+            if spec.waitcommand:
+                ssh.wait_command(target, self.known_hosts, spec.waitcommand, timeout=left(), tick=told('command'))
+        except KvirtError as error:
+            return Result.failure(error, name=name)
+        return Result.success(name=name, ip=target.host)
+
+    def ssh_target(self, name: str, user: str | None = None, k: Any = None) -> Any:
+        """Return how to reach VM *name* by ssh, as a :class:`kvirt.guest.ssh.Target`.
+
+        NotFound when there is no such VM, Conflict when it has no address.
+        """
+        from kvirt.errors import Conflict
+        from kvirt.guest.images import login_user
+        from kvirt.guest.ssh import Target
+        provider = k or self.k
+        known = provider.info(name)
+        if not known:
+            raise NotFound(f'VM {name} does not exist on client {self.client}')
+        if not known.get('ip'):
+            raise Conflict(f"VM {name} is {known['status']} and has no address yet")
+        return Target(host=known['ip'], user=user or known.get('user') or login_user(known.get('image') or ''),
+                      port=int(known.get('userport') or 22), alias=self.ssh_alias(known),
+                      fingerprint=known.get('hostkey'), insecure=not known.get('hostkey') and bool(known.get('insecure')))
+
+    @property
+    def known_hosts(self) -> Path:
+        """kvirt's own file of ssh host keys."""
+        return self.settings.home / 'known_hosts'
+
+    def ssh_alias(self, known: Mapping[str, Any]) -> str:
+        """Return the name under which a VM's host key is kept: its id, so that a reused address or name is no matter."""
+        return f"{known.get('id') or known['name']}.kvirt"
+
+    def pin_host_key(self, name: str, public_key: str, k: Any = None) -> None:
+        """Record the ssh host key of VM *name*, so that the first connection is already verified."""
+        from kvirt.guest import ssh
+        ssh.pin(self.known_hosts, self.ssh_alias((k or self.k).info(name) or {'name': name}), public_key)
+
+    def delete_vm(self, name: str, snapshots: bool = False) -> Result:
+        """Delete VM *name* and forget its ssh host key."""
+        from kvirt.guest import ssh
+        known = self.k.info(name)
+        result = Result.of(self.k.delete(name, snapshots=snapshots))
+        if result.ok and known:
+            ssh.forget(self.known_hosts, self.ssh_alias(known))
+        return result

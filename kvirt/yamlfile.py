@@ -1,0 +1,140 @@
+"""YAML that remembers where everything stood, so that an error can name its line. A duplicate key is an error."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kvirt.errors import InvalidInput, NotFound, Problem
+
+_Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+_Dumper = getattr(yaml, 'CSafeDumper', yaml.SafeDumper)
+
+KeyPath = tuple[Hashable, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """The data of a YAML text, and the line of each key and entry."""
+
+    data: Any
+    source: str
+    lines: dict[KeyPath, int]
+
+    def where(self, *path: Hashable) -> str:
+        """Return ``file:line`` of the key or list entry at *path*, or of the nearest thing around it."""
+        for length in range(len(path), -1, -1):
+            line = self.lines.get(tuple(path[:length]))
+            if line is not None:
+                return f'{self.source}:{line}'
+        return self.source
+
+
+def load(text: str, source: str) -> Document:
+    """Read one YAML document. InvalidInput names the file and line of what is wrong, duplicate keys included."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return Document(None, source, {(): 1})
+        lines: dict[KeyPath, int] = {(): 1}
+        problems = list(_walk(node, (), lines, source))
+        if problems:
+            raise InvalidInput(problems)
+        return Document(loader.construct_document(node), source, lines)
+    except yaml.YAMLError as error:
+        mark = getattr(error, 'problem_mark', None)
+        where = f'{source}:{mark.line + 1}' if mark else source
+        reason = getattr(error, 'problem', None) or str(error)
+        raise InvalidInput(Problem(f'this is not YAML: {reason}', where)) from None
+    finally:
+        loader.dispose()
+
+
+def load_file(path: Path) -> Document:
+    """Read a YAML file. NotFound when there is none."""
+    try:
+        return load(path.read_text(encoding='utf-8'), str(path))
+    except FileNotFoundError:
+        raise NotFound(f'{path} does not exist') from None
+    except UnicodeDecodeError:
+        raise InvalidInput(Problem('this is not text in UTF-8', str(path))) from None
+    except OSError as error:
+        raise InvalidInput(Problem(f'can not be read: {error.strerror}', str(path))) from None
+
+
+def dump(data: Any) -> str:
+    """Return *data* as YAML, keys in their order."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120))
+
+
+def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], source: str) -> Iterator[Problem]:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            key, line = key_node.value, key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                yield Problem('a key must be a word', f'{source}:{line}')
+                continue
+            if key in seen and key != '<<':
+                yield Problem(f"key '{key}' stands here again, after line {seen[key]}", f'{source}:{line}')
+            seen[key] = line
+            here = (*path, key)
+            lines[here] = line
+            yield from _walk(value_node, here, lines, source)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            here = (*path, index)
+            lines[here] = item.start_mark.line + 1
+            yield from _walk(item, here, lines, source)
+
+
+def edit_section(text: str, name: str, values: Any | None) -> str:
+    """Return *text* with the top-level section *name* replaced by *values*, added, or with None removed.
+
+    All other lines stay as they are, comments included.
+    """
+    document = load(text, name)
+    block = dump({name: values}) if values is not None else ''
+    if not isinstance(document.data, dict) or name not in document.data:
+        gap = '' if not text or text.endswith('\n') else '\n'
+        return text + gap + block
+    lines = text.splitlines(keepends=True)
+    first = document.lines[(name,)] - 1
+    later = [line - 1 for path, line in document.lines.items() if len(path) == 1 and line - 1 > first]
+    last = min(later, default=len(lines))
+    while last > first + 1 and (not lines[last - 1].strip() or lines[last - 1].startswith('#')):
+        last -= 1  # blank lines and comments above the next section belong to it
+    return ''.join(lines[:first]) + block + ''.join(lines[last:])
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all, readable by its owner only."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    try:
+        with os.fdopen(handle, 'w', encoding='utf-8') as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of *path* against other processes while its content is read, changed and written."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (path.parent / f'.{path.name}.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
