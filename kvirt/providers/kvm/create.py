@@ -1,0 +1,298 @@
+"""Making and removing VMs, all or nothing.
+
+The domain is defined first. Its name is the lock that two creates race for, and its metadata the journal: who is making it,
+and the names of the volumes that will be made for it. So whatever happens after that, and to whom, "remove the domain and
+what its journal lists" leaves nothing behind; rollback, delete and `delete orphans` are this one function.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid as uuids
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from kvirt.base import waits
+from kvirt.errors import AlreadyExists, Conflict, NotFound
+from kvirt.guest.guest import Guest
+from kvirt.names import safe_name
+from kvirt.providers.kvm import domain, makers
+from kvirt.providers.kvm.domain import Disk, Domain, Journal, Nic, random_mac
+from kvirt.providers.kvm.host import Host
+from kvirt.providers.kvm.images import Images
+from kvirt.providers.kvm.networks import Networks
+from kvirt.providers.kvm.storage import clone_size, volume_format
+from kvirt.spec import DiskSpec, NetSpec, VmSpec
+from kvirt.undo import Undo
+
+log = logging.getLogger(__name__)
+
+_UNDEFINE = (libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+             | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
+_ELEMENT = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A disk of a VM to be: a volume to make, or with ``existing`` one that is there."""
+
+    pool: str
+    name: str
+    path: str
+    size: int  # bytes
+    thin: bool
+    image: libvirt.virStorageVol | None
+    existing: bool
+    device: Disk
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A volume that is to be a copy of the one at path ``original``, or a new seed in its place."""
+
+    pool: str
+    name: str
+    path: str
+    original: str
+    seed: bool
+
+
+class Create(Networks, Images, Host):
+    """Create, clone and delete."""
+
+    def _create(self, name: str, spec: VmSpec, guest: Guest) -> Mapping[str, Any] | None:
+        self.refuse_existing(name)
+        host = self.host_for(spec)
+        nics = [self.card(net) for net in spec.cards()]
+        volumes = [self.planned(name, index, disk, spec) for index, disk in enumerate(self._disks(spec))]
+        iso = [domain.cdrom(self.iso_path(spec.iso), host)] if spec.iso else []
+        fresh = spec.uuid or str(uuids.uuid4())
+        seed = guest.seed([nic.mac or '' for nic in nics], fresh) if guest.kind else None
+        seed_name = f'{name}.iso'
+        pool = self.pool(spec.pool)
+        if seed is not None and self.find_volume(seed_name, spec.pool, refresh=False) is not None:
+            raise AlreadyExists(f'volume {seed_name} exists in pool {spec.pool}', hint='Delete it first')
+        made = [(volume.pool, volume.name) for volume in volumes if not volume.existing]
+        journal = makers.begin([*made, *([(spec.pool, seed_name)] if seed is not None else [])])
+        root = domain.build(name, fresh, spec, host, [*(volume.device for volume in volumes), *iso], nics,
+                            self._seed_device(pool, seed_name, volumes, host) if seed is not None else None,
+                            self.fields(spec, guest), journal.to_element())
+        with Undo().translating(self.translate) as undo:
+            undo.add(f'VM {name}', lambda: self.remove(fresh))
+            native = self.define(name, root)
+            for volume in volumes:
+                if not volume.existing:
+                    self._make(native, volume, journal)
+            if seed is not None:
+                self.make_seed(pool, seed_name, seed)
+            if spec.autostart:
+                native.setAutostart(1)
+            if spec.start:
+                native.create()
+            self.finish(native, journal)
+        return {'id': fresh}
+
+    # steps
+
+    def define(self, name: str, root: ET.Element) -> libvirt.virDomain:
+        """Define a domain that does not exist yet."""
+        text = domain.to_text(root)
+        log.debug('defining %s', name)
+        try:
+            return self.libvirt.defineXMLFlags(text, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        except libvirt.libvirtError as error:
+            if 'already exists' in (error.get_error_message() or ''):
+                raise AlreadyExists(f'VM {name} exists on {self.uri}: somebody else was first') from None
+            raise
+
+    def _make(self, native: libvirt.virDomain, volume: Volume, journal: Journal) -> None:
+        try:
+            self.make_volume(self.pool(volume.pool), volume.name, volume.size, thin=volume.thin, image=volume.image)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_STORAGE_VOL_EXIST:
+                # Somebody else made it after we looked: it is not ours to remove.
+                self.write_journal(native, makers.without(journal, volume.pool, volume.name))
+                raise AlreadyExists(f'volume {volume.name} exists in pool {volume.pool}') from None
+            raise
+
+    def finish(self, native: libvirt.virDomain, journal: Journal) -> None:
+        """Write into the journal that the VM is complete."""
+        self.write_journal(native, makers.done(journal))
+
+    def write_journal(self, native: libvirt.virDomain, journal: Journal) -> None:
+        """Put *journal* into the metadata of a domain, running or not."""
+        flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if native.isActive() else 0)
+        native.setMetadata(_ELEMENT, journal.to_metadata(), domain.JOURNAL_PREFIX, domain.JOURNAL_URI, flags)
+
+    def remove(self, uuid: str) -> list[str]:
+        """Remove the domain and the volumes that were made for it; return the names of volumes that were left alone.
+
+        Nothing there is fine: it may have been removed before, or never made.
+        """
+        try:
+            native = self.libvirt.lookupByUUIDString(uuid)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return []
+            raise
+        view = domain.read(native.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        if native.isActive():
+            try:
+                native.destroy()
+            except libvirt.libvirtError:
+                if native.isActive():
+                    raise
+            self.release_leases(view)
+        volumes, kept = self.owned(view)
+        for pool, name in volumes:
+            self.remove_volume(pool, name)
+        native.undefineFlags(_UNDEFINE if self.driver != 'test' else 0)
+        return kept
+
+    def owned(self, view: Domain) -> tuple[list[tuple[str, str]], list[str]]:
+        """Return the volumes (pool, name) that were made for a VM, and the names of its other writable disks.
+
+        A VM made by kcli has no journal: of its disks those that bear the names kcli gives are its own.
+        """
+        journal = set(view.journal.volumes) if view.journal else set()
+        kept = []
+        for disk in view.disks:
+            if not disk.path:
+                continue
+            volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path)
+            if volume is None:
+                continue
+            key = (volume.storagePoolLookupByVolume().name(), volume.name())
+            stem = key[1].rpartition('.')[0]
+            if not view.journal and view.info and (stem == view.name or (
+                    stem.startswith(f'{view.name}_') and stem[len(view.name) + 1:].isdigit())):
+                journal.add(key)
+            elif key not in journal and disk.device == 'disk' and not disk.readonly:
+                kept.append(key[1])
+        return sorted(journal), kept
+
+    # what is asked for, resolved
+
+    @staticmethod
+    def _disks(spec: VmSpec) -> Sequence[DiskSpec]:
+        if spec.image and not spec.disks:
+            return (DiskSpec(),)
+        return spec.disks
+
+    def planned(self, name: str, index: int, disk: DiskSpec, spec: VmSpec) -> Volume:
+        """Return what disk number *index* will be. NotFound for its pool or image, AlreadyExists for its volume."""
+        pool = self.pool(disk.pool or spec.pool)
+        thin = spec.diskthin if disk.thin is None else disk.thin
+        image_name = disk.image or (spec.image if index == 0 else None)
+        image = self.get_image(image_name, pool.name()) if image_name else None
+        volume_name = safe_name('volume', disk.name) if disk.name else f'{name}_{index}.img'
+        there = self.find_volume(volume_name, pool.name(), refresh=False)
+        if there is not None and not disk.name:
+            raise AlreadyExists(f'volume {volume_name} exists in pool {pool.name()}',
+                                hint='It is not one of a VM that exists; delete it, or give the disk a name')
+        if there is not None:
+            users = self.users_of(there.path())
+            if users:
+                raise Conflict(f"volume {volume_name} is a disk of {', '.join(users)}")
+        size = clone_size(self._size(disk, spec, image), image, volume_name)
+        path = there.path() if there is not None else f'{self.pool_folder(pool)}/{volume_name}'
+        qcow2 = thin or image is not None
+        form = volume_format(there) if there is not None else 'qcow2' if qcow2 and self.on_files(pool) else 'raw'
+        device = Disk(path=path, format=form, bus=disk.interface or spec.diskinterface, serial=disk.serial, wwn=disk.wwn)
+        return Volume(pool.name(), volume_name, path, size, thin, image, there is not None, device)
+
+    @staticmethod
+    def _size(disk: DiskSpec, spec: VmSpec, image: libvirt.virStorageVol | None) -> int:
+        """Return the size in GiB: the one asked for, else the default one, but at least the image's."""
+        if disk.size is not None or image is None:
+            return spec.disk_size(disk)
+        return int(max(spec.disksize, -(-image.info()[1] // 1024**3)))
+
+    def card(self, net: NetSpec) -> Nic:
+        """Return the network card that *net* asks for: on a network, or on a bridge of the host. NotFound."""
+        source = self.network_or_bridge(net.name)
+        return Nic(**source, mac=net.mac or random_mac(), model=net.type, mtu=net.mtu, queues=net.multiqueues,
+                   filter=net.filter)
+
+    def _seed_device(self, pool: libvirt.virStoragePool, name: str, volumes: Sequence[Volume], host: domain.Host) -> Disk:
+        root = volumes[0].device if volumes else None
+        return domain.seed_disk(f'{self.pool_folder(pool)}/{name}', root, host)
+
+    def fields(self, spec: VmSpec, guest: Guest) -> dict[str, str]:
+        """Return what is kept on the VM: the fields that kcli knows, and ours."""
+        static = next((str(net.interface.ip) for net in spec.cards() if net.interface), None)
+        values = {'creationdate': domain.creation_date(datetime.now(timezone.utc)), 'plan': spec.plan,
+                  'profile': spec.profile, 'image': spec.image, 'owner': spec.owner, 'domain': spec.domain,
+                  'user': guest.user if guest.kind else None, 'ip': static, 'tags': ','.join(spec.tags),
+                  'userport': str(spec.vmport) if spec.vmport else None,
+                  'hostkey': guest.host_key.fingerprint if guest.host_key else None,
+                  'insecure': 'true' if spec.insecure else None, **spec.metadata}
+        return {key: str(value) for key, value in values.items() if value}
+
+    # delete and clone
+
+    def _delete(self, name: str, snapshots: bool = False) -> Mapping[str, Any] | None:
+        native = self.domain_of(name)
+        if self.driver != 'test' and not snapshots and native.snapshotNum(0):
+            raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
+        kept = self.remove(native.UUIDString())
+        return {'kept': kept} if kept else None
+
+    @waits
+    def _clone(self, old: str, new: str, full: bool = False, start: bool = False) -> Mapping[str, Any] | None:
+        native = self.domain_of(old)
+        self.refuse_existing(new)
+        if native.isActive():
+            raise Conflict(f'VM {old} is running', hint='Stop it first: its disks change while they would be copied')
+        text = self.persistent_xml(native)
+        view = domain.read(text)
+        fresh, macs = str(uuids.uuid4()), [random_mac() for _ in view.nics]
+        copies = list(self._copies(view, new))
+        guest = self._reborn(view, new, macs) if view.seed_pool else None
+        journal = makers.begin((copy.pool, copy.name) for copy in copies)
+        info = {key: value for key, value in view.info.items() if key not in ('ip', 'hostkey')}
+        info |= {'creationdate': domain.creation_date(datetime.now(timezone.utc))} if info else {}
+        if guest and guest.host_key:
+            info['hostkey'] = guest.host_key.fingerprint
+        root = domain.clone(text, new, fresh, macs, {copy.original: copy.path for copy in copies}, info,
+                            journal.to_element())
+        with Undo().translating(self.translate) as undo:
+            undo.add(f'VM {new}', lambda: self.remove(fresh))
+            made = self.define(new, root)
+            for copy in copies:
+                if copy.seed and guest:
+                    self.make_seed(self.pool(copy.pool), copy.name, guest.seed(macs, fresh))
+                else:
+                    self.copy_volume(self.pool(copy.pool), copy.name, self.get_volume(copy.original), full)
+            if start:
+                made.create()
+            self.finish(made, journal)
+        return {'id': fresh, 'name': new, **({'hostkey': guest.host_key.public} if guest and guest.host_key else {})}
+
+    def _copies(self, view: Domain, new: str) -> Iterator[Copy]:
+        """Yield a copy for each writable disk of a VM, and for its seed; what else it has is shared."""
+        for index, disk in enumerate(disk for disk in view.disks if disk.path):
+            volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path or '')
+            if volume is None:
+                raise NotFound(f'disk {disk.path} of VM {view.name} is in no pool, so it can not be copied')
+            pool = volume.storagePoolLookupByVolume()
+            seed = volume.name().endswith('.iso') and view.seed_pool == pool.name()
+            if not seed and (disk.readonly or disk.device != 'disk'):
+                continue
+            name = f'{new}.iso' if seed else f'{new}_{index}.img'
+            if self.find_volume(name, pool.name(), refresh=False) is not None:
+                raise AlreadyExists(f'volume {name} exists in pool {pool.name()}')
+            yield Copy(pool.name(), name, f'{self.pool_folder(pool)}/{name}', disk.path or '', seed)
+
+    @staticmethod
+    def _reborn(view: Domain, new: str, macs: Sequence[str]) -> Guest:
+        """Return what a clone's guest is told: its new name, network cards and host key. Its users stay as they are."""
+        spec = VmSpec(nokeys=True, nets=tuple(NetSpec(mac=mac) for mac in macs), insecure='insecure' in view.info,
+                      vmuser=None, domain=view.info.get('domain'))
+        return Guest.prepare(new, spec, basedir=Path('.'), variables={}, home=None, image=view.info.get('image'))

@@ -1,0 +1,134 @@
+"""The disks of VMs that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import libvirt
+
+from kvirt.base import waits
+from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from kvirt.names import did_you_mean, safe_name
+from kvirt.providers.kvm import domain, makers
+from kvirt.providers.kvm.create import Create
+from kvirt.providers.kvm.domain import Disk, DiskView, Domain
+from kvirt.providers.kvm.storage import GIB, clone_size, volume_format
+from kvirt.spec import Bus
+from kvirt.undo import Undo
+
+
+class Disks(Create):
+    """Disks: adding, removing, detaching, growing."""
+
+    def _add_disk(self, name: str, size: int, pool: str | None, thin: bool, image: str | None, shareable: bool,
+                  existing: str | None, interface: str, overrides: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        native = self.domain_of(name)
+        view = self.persistent(native)
+        if existing:
+            volume = self.get_volume(existing, pool)
+            users = self.users_of(volume.path())
+            if users and not shareable:
+                raise Conflict(f"volume {existing} is a disk of {', '.join(users)}", hint='Share it with shareable')
+            return self._attach(native, view, volume, interface, overrides, shareable)
+        where = self.pool(pool or self._pool_of(view))
+        source = self.get_image(image, where.name()) if image else None
+        disk_name = safe_name('volume', overrides.get('diskname') or self._free_name(view, where))
+        if self.find_volume(disk_name, where.name(), refresh=False) is not None:
+            raise AlreadyExists(f'volume {disk_name} exists in pool {where.name()}')
+        with Undo().translating(self.translate) as undo:
+            journal = view.journal or makers.done(makers.begin([]))
+            undo.add(f'volume {disk_name}', lambda: self.remove_volume(where.name(), disk_name))
+            volume = self.make_volume(where, disk_name, clone_size(size, source, disk_name), thin=thin, image=source)
+            undo.add('journal', lambda: self.write_journal(native, journal))
+            self.write_journal(native, makers.adding(journal, where.name(), disk_name))
+            return self._attach(native, view, volume, interface, overrides, shareable)
+
+    def _attach(self, native: libvirt.virDomain, view: Domain, volume: libvirt.virStorageVol, interface: str,
+                overrides: Mapping[str, Any], shareable: bool) -> dict[str, Any]:
+        disk = Disk(path=volume.path(), format=cast(Any, volume_format(volume)), bus=cast(Bus, interface),
+                    serial=overrides.get('serial'), wwn=overrides.get('wwn'))
+        target = domain.next_target(disk.bus or 'virtio', {known.target for known in view.disks if known.target})
+        element = domain.disk_element(disk, target)
+        if shareable:
+            domain.add(element, 'shareable')
+        native.attachDeviceFlags(domain.to_text(element), self.affected(native))
+        return {'device': target, 'path': volume.path()}
+
+    def _pool_of(self, view: Domain) -> str:
+        """Return the pool of a VM's root disk."""
+        for disk in view.disks:
+            volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
+            if volume is not None:
+                return str(volume.storagePoolLookupByVolume().name())
+        return 'default'
+
+    def _free_name(self, view: Domain, pool: libvirt.virStoragePool) -> str:
+        number = len([disk for disk in view.disks if disk.device == 'disk' and not disk.readonly])
+        while self.find_volume(f'{view.name}_{number}.img', pool.name(), refresh=False) is not None:
+            number += 1
+        return f'{view.name}_{number}.img'
+
+    def _find_disk(self, view: Domain, diskname: str) -> DiskView:
+        """Return a disk of a VM, by device, volume or path. NotFound suggests the likely one."""
+        names: dict[str, DiskView] = {}
+        for disk in view.disks:
+            for known in (disk.target, disk.path, (disk.path or '').rpartition('/')[2], disk.volume):
+                if known:
+                    names.setdefault(known, disk)
+        if diskname not in names:
+            raise NotFound(f'VM {view.name} has no disk {diskname}{did_you_mean(diskname, names)}')
+        return names[diskname]
+
+    def _delete_disk(self, name: str | None, diskname: str, pool: str | None = None) -> None:
+        if name is None:
+            volume = self.get_volume(diskname, pool)
+            users = self.users_of(volume.path())
+            if users:
+                raise Conflict(f"volume {diskname} is a disk of {', '.join(users)}", hint='Detach it first')
+            volume.delete(0)
+            return
+        native = self.domain_of(name)
+        view = self.persistent(native)
+        disk = self._find_disk(view, diskname)
+        volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
+        self._detach(native, disk)
+        if volume is None:
+            return
+        others = [vm for vm in self.users_of(volume.path()) if vm != view.name]
+        if others:
+            return  # another VM shares it
+        where = volume.storagePoolLookupByVolume().name()
+        volume.delete(0)
+        if view.journal:
+            self.write_journal(native, makers.without(view.journal, where, volume.name()))
+
+    def _detach(self, native: libvirt.virDomain, disk: DiskView) -> None:
+        native.detachDeviceFlags(domain.to_text(domain.view_element(disk)), self.affected(native))
+
+    def _detach_disks(self, name: str) -> Mapping[str, Any] | None:
+        native = self.domain_of(name)
+        view = self.persistent(native)
+        disks = [disk for disk in view.disks if disk.device == 'disk' and not disk.readonly][1:]
+        journal = view.journal
+        for disk in disks:
+            self._detach(native, disk)
+            volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
+            if journal and volume is not None:
+                journal = makers.without(journal, volume.storagePoolLookupByVolume().name(), volume.name())
+        if journal and disks:
+            self.write_journal(native, journal)  # what is detached is kept when the VM is deleted
+        return {'disks': [disk.path for disk in disks]}
+
+    @waits
+    def _resize_disk(self, name: str, diskname: str, size: int) -> None:
+        native = self.domain_of(name)
+        disk = self._find_disk(self.persistent(native), diskname)
+        volume = self.libvirt.storageVolLookupByPath(disk.path)
+        have = volume.info()[1]
+        if size * GIB < have:
+            raise InvalidInput(f'disk {diskname} has {have / GIB:.1f} GiB and can not be made smaller')
+        if native.isActive():
+            native.blockResize(disk.target or disk.path, size * GIB, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+        else:
+            volume.resize(size * GIB, 0)

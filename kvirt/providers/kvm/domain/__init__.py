@@ -1,0 +1,36 @@
+"""libvirt's domain XML, as elements and never as text: built from a VmSpec, read, and edited. Imports no libvirt."""
+
+from kvirt.providers.kvm.domain.build import HONOURED, build
+from kvirt.providers.kvm.domain.devices import shares
+from kvirt.providers.kvm.domain.disks import Disk, cdrom, disk_element, next_target, seed_disk, with_bus
+from kvirt.providers.kvm.domain.edit import (
+    cdrom_element,
+    clone,
+    memory_module,
+    view_element,
+    with_cpus,
+    with_iso,
+    with_memory,
+)
+from kvirt.providers.kvm.domain.element import add, check_text, parse, to_metadata, to_text
+from kvirt.providers.kvm.domain.host import Host, machine_for, read_host
+from kvirt.providers.kvm.domain.journal import JOURNAL_PREFIX, JOURNAL_URI, Journal, read_journal
+from kvirt.providers.kvm.domain.metadata import (
+    INFO_PREFIX,
+    INFO_URI,
+    creation_date,
+    info_element,
+    iso_date,
+    read_info,
+    update,
+)
+from kvirt.providers.kvm.domain.nics import Nic, nic_element, random_mac
+from kvirt.providers.kvm.domain.reader import DiskView, Domain, GraphicsView, NicView, read
+
+__all__ = [
+    'HONOURED', 'INFO_PREFIX', 'INFO_URI', 'JOURNAL_PREFIX', 'JOURNAL_URI', 'Disk', 'DiskView', 'Domain', 'GraphicsView',
+    'Host', 'Journal', 'Nic', 'NicView', 'add', 'build', 'cdrom', 'cdrom_element', 'check_text', 'clone',
+    'creation_date', 'disk_element', 'info_element', 'iso_date', 'machine_for', 'memory_module', 'next_target',
+    'nic_element', 'parse', 'random_mac', 'read', 'read_host', 'read_info', 'read_journal', 'seed_disk', 'shares',
+    'to_metadata', 'to_text', 'update', 'view_element', 'with_bus', 'with_cpus', 'with_iso', 'with_memory',
+]

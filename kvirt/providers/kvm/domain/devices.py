@@ -1,0 +1,105 @@
+"""The other devices of a domain: controllers, consoles, display, channels, folders, TPM, random numbers.
+
+https://libvirt.org/formatdomain.html#devices
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.etree.ElementTree import Element
+
+from kvirt.errors import InvalidInput, NotSupported
+from kvirt.providers.kvm.domain.element import add
+from kvirt.providers.kvm.domain.host import Host
+from kvirt.spec import VmSpec
+
+_LOOPBACK = '127.0.0.1'
+_NO_DISPLAY = frozenset({'s390x', 's390'})
+_TPM_MODEL = {'x86_64': 'tpm-crb', 'i686': 'tpm-crb', 'aarch64': 'tpm-tis', 'ppc64': 'tpm-spapr',
+              'ppc64le': 'tpm-spapr'}
+
+
+def has_display(host: Host) -> bool:
+    """Say if machines of this architecture have graphics."""
+    return host.arch not in _NO_DISPLAY
+
+
+def add_controllers(devices: Element, host: Host, buses: set[str], cards: int) -> None:
+    """Add the controllers that libvirt would not choose so; *cards* is how many disks and network cards there are."""
+    if 'scsi' in buses:
+        add(devices, 'controller', type='scsi', index=0, model='virtio-scsi')  # the default of a PC is from 1996
+    if has_display(host):
+        add(devices, 'controller', type='usb', index=0, model='qemu-xhci')
+    if host.chipset in {'q35', 'virt'}:
+        # A PCI Express device is plugged into a port of its own, and ports can't be added while running: each card,
+        # the six devices that a VM has besides, and four to spare.
+        add(devices, 'controller', type='pci', index=0, model='pcie-root')
+        for _ in range(cards + 10):
+            add(devices, 'controller', type='pci', model='pcie-root-port')
+
+
+def add_consoles(devices: Element, host: Host) -> None:
+    """Add the serial port, which is also the console."""
+    if host.arch == 's390x':
+        add(add(devices, 'console', type='pty'), 'target', type='sclp', port=0)
+        return
+    add(add(devices, 'serial', type='pty'), 'target', port=0)
+    add(add(devices, 'console', type='pty'), 'target', type='serial', port=0)
+
+
+def add_agent(devices: Element, spec: VmSpec) -> None:
+    """Add the channel of the guest agent."""
+    if spec.guestagent:
+        add(add(devices, 'channel', type='unix'), 'target', type='virtio', name='org.qemu.guest_agent.0')
+
+
+def add_display(devices: Element, spec: VmSpec, host: Host) -> None:
+    """Add a display that listens on the hypervisor's loopback only: it is reached through ssh."""
+    if not has_display(host):
+        if spec.vncpassword:
+            raise NotSupported(f'vncpassword: {host.arch} machines have no display')
+        return
+    kind = 'vnc' if spec.vnc else 'spice'
+    if kind not in host.graphics:
+        raise NotSupported(f'the hypervisor has no {kind.upper()} display',
+                           hint='Leave vnc on' if kind == 'spice' and 'vnc' in host.graphics else None)
+    if kind == 'vnc' and spec.vncpassword and len(spec.vncpassword) > 8:
+        raise InvalidInput('vncpassword is too long', hint='The protocol knows 8 characters at most')
+    graphics = add(devices, 'graphics', type=kind, autoport='yes', listen=_LOOPBACK, passwd=spec.vncpassword)
+    add(graphics, 'listen', type='address', address=_LOOPBACK)
+    if kind == 'spice':
+        add(add(devices, 'channel', type='spicevmc'), 'target', type='virtio', name='com.redhat.spice.0')
+    add(add(devices, 'video'), 'model', type='vga' if host.x86 or host.arch.startswith('ppc') else 'virtio')
+    add(devices, 'input', type='tablet', bus='usb')  # a mouse would drift away from the viewer's pointer
+    if not host.x86:
+        add(devices, 'input', type='keyboard', bus='usb')
+
+
+def shares(folders: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the tag under which the guest mounts (9p) each of *folders*, and the folder."""
+    for folder in folders:
+        if not folder.startswith('/'):
+            raise InvalidInput(f'sharedfolders: {folder!r} is not an absolute path')
+    return [(f'share{index}', folder) for index, folder in enumerate(folders)]
+
+
+def add_folders(devices: Element, spec: VmSpec, host: Host) -> None:
+    """Add the folders of the host that the guest shares."""
+    if spec.sharedfolders and not host.ninep:
+        raise NotSupported("sharedfolders: QEMU on this hypervisor can't share folders (9p)")
+    for tag, folder in shares(spec.sharedfolders):
+        # Mapped: what the guest calls owner and mode is kept beside the files, so QEMU needs no privilege.
+        element = add(devices, 'filesystem', type='mount', accessmode='mapped')
+        add(element, 'source', dir=folder)
+        add(element, 'target', dir=tag)
+
+
+def add_extras(devices: Element, spec: VmSpec, host: Host) -> None:
+    """Add the TPM, the memory balloon and the source of random numbers."""
+    if spec.tpm:
+        if not host.tpm or host.arch not in _TPM_MODEL:
+            raise NotSupported('tpm: the hypervisor can not emulate a TPM', hint='Install swtpm on it')
+        add(add(devices, 'tpm', model=_TPM_MODEL[host.arch]), 'backend', type='emulator', version='2.0')
+    add(devices, 'memballoon', model='virtio')
+    if spec.rng:
+        add(add(devices, 'rng', model='virtio'), 'backend', '/dev/urandom', model='random')

@@ -1,0 +1,53 @@
+"""``<interface>``: https://libvirt.org/formatdomain.html#network-interfaces"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+from kvirt.errors import InvalidInput
+from kvirt.providers.kvm.domain.element import add
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A network card, on a libvirt ``network`` or on a ``bridge`` of the host. Without ``mac`` libvirt makes one."""
+
+    network: str | None = None
+    bridge: str | None = None
+    mac: str | None = None
+    model: str = 'virtio'
+    mtu: int | None = None
+    queues: int | None = None
+    filter: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.network is None) == (self.bridge is None):
+            raise ValueError('a card is on a network or on a bridge')
+
+
+def random_mac() -> str:
+    """Return a fresh MAC address in the range of QEMU and KVM."""
+    return '52:54:00:' + ':'.join(f'{byte:02x}' for byte in secrets.token_bytes(3))
+
+
+def nic_element(nic: Nic) -> Element:
+    """Return the ``<interface>`` of *nic*."""
+    kind = 'bridge' if nic.bridge else 'network'
+    element = Element('interface', type=kind)
+    if nic.mac:
+        add(element, 'mac', address=nic.mac)
+    add(element, 'source', **{kind: nic.bridge or nic.network})
+    add(element, 'model', type=nic.model)
+    if nic.mtu is not None:
+        if not 68 <= nic.mtu <= 65535:
+            raise InvalidInput(f'nets: {nic.mtu} is not an MTU', hint='Write 68 to 65535')
+        add(element, 'mtu', size=nic.mtu)
+    if nic.queues is not None:
+        if not 1 <= nic.queues <= 256:
+            raise InvalidInput(f'nets: {nic.queues} is not a number of queues', hint='Write 1 to 256')
+        add(element, 'driver', queues=nic.queues)
+    if nic.filter:
+        add(element, 'filterref', filter=nic.filter)
+    return element

@@ -1,0 +1,132 @@
+"""The libvirt host: what it is, what it can run, and what was left behind on it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from typing import Any
+
+import libvirt
+
+from kvirt.base import unsupported
+from kvirt.errors import NotSupported
+from kvirt.providers.kvm import domain, leases, makers
+from kvirt.providers.kvm.probe import Probe
+from kvirt.shapes import Orphan
+from kvirt.spec import VmSpec
+
+log = logging.getLogger(__name__)
+
+class Host(Probe):
+    """A libvirt host."""
+
+    @functools.cached_property
+    def _facts_lock(self) -> threading.Lock:
+        return threading.Lock()
+
+    def host_uuid(self) -> str:
+        """Return what tells this host from others."""
+        return self.capabilities_xml.findtext('host/uuid') or self.uri
+
+    def host_for(self, spec: VmSpec) -> domain.Host:
+        """Return what the host offers to a VM like *spec*. NotSupported for what it can't run."""
+        arch = spec.arch or (self.arch if self.driver != 'test' else 'i686')
+        virttype = spec.virttype or self.best_virttype(arch)
+        machine = domain.machine_for(spec, arch)
+        if self.driver == 'test':
+            return domain.Host(arch='i686', virttype='test')
+        text = self._domain_capabilities(spec.emulator, arch, machine, virttype)
+        nodes = len(self.capabilities_xml.findall('host/topology/cells/cell')) or 1
+        return domain.read_host(text, nodes)
+
+    def _domain_capabilities(self, emulator: str | None, arch: str, machine: str | None, virttype: str) -> str:
+        key = (emulator, arch, machine, virttype)
+        with self._facts_lock:
+            known: dict[Any, str] = self.__dict__.setdefault('_known_capabilities', {})
+            if key not in known:
+                try:
+                    known[key] = self.libvirt.getDomainCapabilities(emulator, arch, machine, virttype, 0)
+                except libvirt.libvirtError as error:
+                    raise NotSupported(f'{self.uri} can not run a {virttype} VM for {arch}'
+                                       f'{f" on machine {machine}" if machine else ""}: '
+                                       f'{(error.get_error_message() or "").strip()}') from None
+            return known[key]
+
+    def best_virttype(self, arch: str) -> str:
+        """Return the kind of virtualization to use: the hardware's where it works, else emulation, which is said."""
+        if self.driver == 'test':
+            return 'test'
+        kinds = {kind.get('type') for guest in self.capabilities_xml.iterfind('guest/arch')
+                 if guest.get('name') == arch for kind in guest.iterfind('domain')}
+        if not kinds:
+            raise NotSupported(f'{self.uri} can not run VMs for {arch}')
+        if 'kvm' not in kinds:
+            self._say_once(f'{self.uri} has no KVM for {arch}: VMs are emulated (virttype qemu), which is slow')
+            return 'qemu'
+        with self._facts_lock:
+            works = self.kvm_works(arch)
+        if not works:
+            self._say_once(f'{self.uri} has KVM, but it can not run a guest: VMs are emulated (virttype qemu), which is slow')
+        return 'kvm' if works else 'qemu'
+
+    def _say_once(self, warning: str) -> None:
+        said: set[str] = self.__dict__.setdefault('_said', set())
+        if warning not in said:
+            said.add(warning)
+            log.warning('%s', warning)
+
+    def release_leases(self, view: domain.Domain) -> None:
+        """Give back the DHCP leases of a VM that is being deleted, where that can be done."""
+        if self.remote or self.driver == 'test':
+            return
+        macs = {nic.mac for nic in view.nics if nic.mac}
+        for name in {nic.network for nic in view.nics if nic.network}:
+            try:
+                network = self.libvirt.networkLookupByName(name)
+                if network.isActive():
+                    leases.release(network, macs)
+            except libvirt.libvirtError as error:
+                log.debug('leases on %s were not released: %s', name, error)
+
+    # the area
+
+    def _info_host(self) -> dict[str, Any]:
+        model, memory, cpus, mhz, *_ = self.libvirt.getInfo()
+        domains = list(self.domains_read())
+        facts: dict[str, Any] = {
+            'connection': self.uri, 'hostname': self.libvirt.getHostname(), 'arch': model, 'cpus_total': cpus,
+            'cpus_used': sum(view.numcpus or 0 for view in domains), 'memory_total': memory,
+            'memory_used': sum(view.memory or 0 for view in domains), 'vms': len(domains),
+            'vms_running': self.libvirt.numOfDomains(), 'hypervisor': self.libvirt.getType(),
+            'libvirt_version': _version(self.libvirt.getLibVersion()),
+            'hypervisor_version': _version(self.libvirt.getVersion())}
+        return facts
+
+    def _list_orphans(self) -> list[Orphan]:
+        return [Orphan(kind='vm', name=view.name,
+                       detail=f"begun {view.journal.since} and never finished; owns "
+                              f"{', '.join(name for _, name in view.journal.volumes) or 'no volume'}")
+                for view in sorted(self.domains_read(), key=lambda view: view.name)
+                if view.journal and makers.abandoned(view.journal)]
+
+    def _delete_orphans(self) -> dict[str, Any]:
+        deleted = []
+        for orphan in self._list_orphans():
+            native = self.lookup(orphan['name'])
+            if native is not None:
+                self.remove(native.UUIDString())
+            deleted.append(orphan)
+        return {'deleted': deleted}
+
+    _list_locations = unsupported('libvirt is one host; it has no locations')
+    _list_quotas = unsupported('libvirt has no quotas')
+    _list_flavors = unsupported('libvirt has no flavors; any number of CPUs and any memory can be had')
+    _info_flavor = unsupported('libvirt has no flavors')
+    _list_keys = unsupported('libvirt keeps no ssh keys; they go to each guest')
+    _create_key = unsupported('libvirt keeps no ssh keys')
+    _delete_key = unsupported('libvirt keeps no ssh keys')
+
+
+def _version(number: int) -> str:
+    return f'{number // 1000000}.{number // 1000 % 1000}.{number % 1000}'

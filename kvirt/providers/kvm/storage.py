@@ -1,0 +1,316 @@
+"""Pools and volumes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+import libvirt
+
+from kvirt.base import waits
+from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
+from kvirt.names import did_you_mean
+from kvirt.providers.kvm import domain
+from kvirt.providers.kvm.lookup import Lookup
+from kvirt.shapes import DiskRow, PoolShape
+
+GIB = 1024**3
+_CHUNK = 1024**2
+_POOL_STATUS = {libvirt.VIR_STORAGE_POOL_INACTIVE: 'stopped', libvirt.VIR_STORAGE_POOL_BUILDING: 'pending',
+                libvirt.VIR_STORAGE_POOL_RUNNING: 'running', libvirt.VIR_STORAGE_POOL_DEGRADED: 'failed',
+                libvirt.VIR_STORAGE_POOL_INACCESSIBLE: 'failed'}
+_FILE_POOLS = ('dir', 'fs', 'netfs')
+_IMAGE_SUFFIXES = ('.qcow2', '.img', '.raw', '.qc2', '.vmdk', '.vdi')
+
+
+def is_iso(name: str) -> bool:
+    """Tell by its name if a volume is an ISO image."""
+    return name.lower().endswith('.iso')
+
+
+class Storage(Lookup):
+    """Disks and pools of a libvirt host."""
+
+    # finding
+
+    def pool(self, name: str | None) -> libvirt.virStoragePool:
+        """Return the active pool *name* (``default`` when None)."""
+        name = name or 'default'
+        try:
+            pool = self.libvirt.storagePoolLookupByName(name)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
+                raise
+            raise NotFound(f"storage pool '{name}' does not exist{did_you_mean(name, self._list_pools())}",
+                           hint="'kvirt create pool' makes one") from None
+        if not pool.isActive():
+            raise Conflict(f"storage pool '{name}' is not running", hint=f'Run: virsh pool-start {name}')
+        return pool
+
+    def pools(self) -> list[libvirt.virStoragePool]:
+        """Return the active pools."""
+        return list(self.libvirt.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE))
+
+    def find_volume(self, name: str, pool: str | None = None, refresh: bool = True) -> libvirt.virStorageVol | None:
+        """Return volume *name* (or an absolute path): of *pool* when given, else of the first pool that has it.
+
+        libvirt does not see what other programs put into a pool, so what is not found is looked for once more after the
+        pools were read anew.
+        """
+        if name.startswith('/'):
+            return self._lookup(self.libvirt.storageVolLookupByPath, name)
+        pools = [self.pool(pool)] if pool else self.pools()
+        for candidate in pools:
+            volume = self._lookup(candidate.storageVolLookupByName, name)
+            if volume is not None:
+                return volume
+        if not refresh:
+            return None
+        for candidate in pools:
+            candidate.refresh(0)
+        return self.find_volume(name, pool, refresh=False)
+
+    @staticmethod
+    def _lookup(look: Callable[[str], libvirt.virStorageVol], name: str) -> libvirt.virStorageVol | None:
+        try:
+            return look(name)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL:
+                return None
+            raise
+
+    def get_volume(self, name: str, pool: str | None = None) -> libvirt.virStorageVol:
+        """Return volume *name*; NotFound names the pool."""
+        volume = self.find_volume(name, pool)
+        if volume is None:
+            raise NotFound(f"volume '{name}' does not exist{f' in pool {pool}' if pool else ''}")
+        return volume
+
+    # making and removing
+
+    def make_volume(self, pool: libvirt.virStoragePool, name: str, size: int, *, thin: bool = True,
+                    image: libvirt.virStorageVol | None = None) -> libvirt.virStorageVol:
+        """Make a volume of *size* bytes. A thick clone of *image* is copied, which may take minutes."""
+        on_files = self.on_files(pool)
+        form = ('qcow2' if thin or image is not None else 'raw') if on_files else None
+        if image is None or (thin and on_files):
+            root = volume_element(name, size, form, allocation=0 if thin else size, backing=image)
+            return pool.createXML(domain.to_text(root), 0)
+        copy = pool.createXMLFrom(domain.to_text(volume_element(name, size, form)), image, 0)
+        if copy.info()[1] < size:
+            copy.resize(size, 0)
+        return copy
+
+    def copy_volume(self, pool: libvirt.virStoragePool, name: str, source: libvirt.virStorageVol,
+                    full: bool) -> libvirt.virStorageVol:
+        """Copy *source*; with *full* into one piece, else on the same image that it is a thin clone of."""
+        root = volume_element(name, source.info()[1], volume_format(source) if self.on_files(pool) else None)
+        below = ET.fromstring(source.XMLDesc()).find('backingStore')
+        if below is not None and below.find('path') is not None and not full:
+            root.append(below)
+        return pool.createXMLFrom(domain.to_text(root), source, 0)
+
+    def on_files(self, pool: libvirt.virStoragePool) -> bool:
+        """Tell if the volumes of *pool* are files, which can be thin clones."""
+        return ET.fromstring(pool.XMLDesc()).get('type') in _FILE_POOLS
+
+    def pool_folder(self, pool: libvirt.virStoragePool) -> str:
+        """Return where *pool* keeps its volumes."""
+        return ET.fromstring(pool.XMLDesc()).findtext('target/path') or ''
+
+    def upload(self, volume: libvirt.virStorageVol, source: BinaryIO, length: int,
+               progress: Callable[[int, int | None], None] | None = None) -> None:
+        """Fill *volume* with *length* bytes of *source*."""
+        stream = self.libvirt.newStream(0)
+        done = 0
+        try:
+            volume.upload(stream, 0, length, 0)
+            while chunk := source.read(_CHUNK):
+                view = memoryview(chunk)
+                while view:
+                    sent = stream.send(bytes(view))
+                    if sent < 0:
+                        raise libvirt.libvirtError('the stream to the volume broke')
+                    view = view[sent:]
+                done += len(chunk)
+                if progress:
+                    progress(done, length)
+            stream.finish()
+        except BaseException:
+            with contextlib.suppress(libvirt.libvirtError):  # the first error is the one to tell
+                stream.abort()
+            raise
+
+    def make_seed(self, pool: libvirt.virStoragePool, name: str, content: bytes) -> libvirt.virStorageVol:
+        """Make a raw volume that holds *content*."""
+        volume = pool.createXML(domain.to_text(volume_element(name, len(content), 'raw')), 0)
+        self.upload(volume, io.BytesIO(content), len(content))
+        return volume
+
+    def remove_volume(self, pool: str, name: str) -> None:
+        """Delete a volume; one that is gone already is fine."""
+        try:
+            volume = self._lookup(self.libvirt.storagePoolLookupByName(pool).storageVolLookupByName, name)
+            if volume is not None:
+                volume.delete(0)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in (libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_NO_STORAGE_VOL):
+                raise
+
+    def users_of(self, path: str) -> list[str]:
+        """Return the names of the VMs that have the volume at *path* as a disk."""
+        return sorted(view.name for view in self.domains_read() if path in self.paths_of(view))
+
+    def paths_of(self, view: domain.Domain) -> list[str]:
+        """Return the paths of the disks of a domain."""
+        paths = []
+        for disk in view.disks:
+            if disk.path:
+                paths.append(disk.path)
+            elif disk.pool and disk.volume:
+                volume = self.find_volume(disk.volume, disk.pool, refresh=False)
+                paths += [volume.path()] if volume else []
+        return paths
+
+    # the area
+
+    @waits
+    def _create_disk(self, name: str, size: int, pool: str | None = None, thin: bool = True,
+                     image: str | None = None) -> Mapping[str, Any] | None:
+        where = self.pool(pool)
+        source = self.get_image(image, pool) if image else None
+        if self.find_volume(name, where.name()) is not None:
+            raise AlreadyExists(f"volume '{name}' exists in pool {where.name()}")
+        return {'path': self.make_volume(where, name, clone_size(size, source, name), thin=thin, image=source).path()}
+
+    def get_image(self, image: str, pool: str | None = None) -> libvirt.virStorageVol:
+        """Return the volume of an image; see Images."""
+        raise NotImplementedError
+
+    def _list_disks(self) -> dict[str, DiskRow]:
+        used: dict[str, list[str]] = {}
+        for view in self.domains_read():
+            for path in self.paths_of(view):
+                used.setdefault(path, []).append(view.name)
+        rows: dict[str, DiskRow] = {}
+        for pool in self.pools():
+            for volume in pool.listAllVolumes(0):
+                path = volume.path()
+                if is_iso(volume.name()) or (path not in used and volume.name().endswith(_IMAGE_SUFFIXES)
+                                             and not ours_by_name(volume.name())):
+                    continue
+                rows[volume.name()] = {'pool': pool.name(), 'path': path, 'size': -(-volume.info()[1] // GIB),
+                                       'vms': sorted(used.get(path, []))}
+        return dict(sorted(rows.items()))
+
+    def _disk_exists(self, pool: str | None, name: str) -> bool:
+        return self.find_volume(name, pool) is not None
+
+    def _create_pool(self, name: str, poolpath: str | None, pooltype: str = 'dir', user: str = 'qemu',
+                     thinpool: str | None = None) -> None:
+        if pooltype not in ('dir', 'logical', 'lvm', 'zfs'):
+            raise InvalidInput(f"unknown type of pool '{pooltype}'", hint='Use dir, lvm or zfs')
+        if thinpool:
+            raise NotSupported('thin pools of LVM are not supported yet')
+        if not poolpath:
+            raise InvalidInput(f'pool {name} needs a path', hint='Give the folder, the volume group, or the dataset')
+        if pooltype == 'dir' and not poolpath.startswith('/'):
+            raise InvalidInput(f"the folder '{poolpath}' of a pool must be an absolute path")
+        root = ET.Element('pool', type={'lvm': 'logical'}.get(pooltype, pooltype))
+        ET.SubElement(root, 'name').text = domain.check_text('pool', name)
+        if pooltype == 'dir':
+            ET.SubElement(ET.SubElement(root, 'target'), 'path').text = domain.check_text('path', poolpath)
+        else:
+            ET.SubElement(ET.SubElement(root, 'source'), 'name').text = domain.check_text('path', poolpath)
+        self._no_such_pool(name)
+        pool = self.libvirt.storagePoolDefineXML(domain.to_text(root), 0)
+        try:
+            if pooltype == 'dir':
+                pool.build(0)
+            pool.create(0)
+            pool.setAutostart(1)
+        except BaseException:
+            if pool.isActive():
+                pool.destroy()
+            pool.undefine()
+            raise
+
+    def _no_such_pool(self, name: str) -> None:
+        if name in self._list_pools():
+            raise AlreadyExists(f'pool {name} exists')
+
+    def _delete_pool(self, name: str, full: bool = False) -> None:
+        pool = self.libvirt.storagePoolLookupByName(name)
+        if pool.isActive():
+            volumes = pool.listAllVolumes(0)
+            users = sorted({vm for volume in volumes for vm in self.users_of(volume.path())})
+            if users:
+                raise Conflict(f"pool {name} holds disks of {', '.join(users)}", hint='Delete those VMs first')
+            if full:
+                for volume in volumes:
+                    volume.delete(0)
+            pool.destroy()
+        pool.undefine()
+
+    def _list_pools(self) -> list[str]:
+        return sorted(pool.name() for pool in self.libvirt.listAllStoragePools(0))
+
+    def _info_pool(self, name: str) -> PoolShape:
+        try:
+            pool = self.libvirt.storagePoolLookupByName(name)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL:
+                return {}
+            raise
+        root = ET.fromstring(pool.XMLDesc())
+        state, capacity, _, available = pool.info()
+        shape: PoolShape = {'name': name, 'type': root.get('type', ''), 'status': _POOL_STATUS.get(state, 'unknown'),
+                            'capacity': round(capacity / GIB, 2), 'available': round(available / GIB, 2)}
+        path = root.findtext('target/path')
+        if path:
+            shape['path'] = path
+        return shape
+
+
+def volume_element(name: str, size: int, form: str | None, *, allocation: int | None = None,
+                   backing: libvirt.virStorageVol | None = None) -> ET.Element:
+    """Return the description of a volume of *size* bytes. *form* is None where the pool knows no formats."""
+    root = ET.Element('volume')
+    ET.SubElement(root, 'name').text = domain.check_text('volume', name)
+    ET.SubElement(root, 'capacity', unit='bytes').text = str(size)
+    if allocation is not None:
+        ET.SubElement(root, 'allocation', unit='bytes').text = str(allocation)
+    if form:
+        ET.SubElement(ET.SubElement(root, 'target'), 'format', type=form)
+    if backing is not None:
+        below = ET.SubElement(root, 'backingStore')
+        ET.SubElement(below, 'path').text = backing.path()
+        ET.SubElement(below, 'format', type=volume_format(backing))
+    return root
+
+
+def volume_format(volume: libvirt.virStorageVol) -> str:
+    """Return the format of a volume: qcow2, raw, ..."""
+    form = ET.fromstring(volume.XMLDesc()).find('target/format')
+    found = form.get('type', 'raw') if form is not None else 'raw'
+    return 'raw' if found in ('unknown', 'iso') else found
+
+
+def clone_size(size: int, image: libvirt.virStorageVol | None, name: str) -> int:
+    """Return the size in bytes of a disk of *size* GiB that is a clone of *image*; one smaller than it is InvalidInput."""
+    if image is None:
+        return size * GIB
+    virtual = image.info()[1]
+    if size * GIB < virtual:
+        raise InvalidInput(f'disk {name} of {size} GiB is smaller than its image {image.name()} of '
+                           f'{virtual / GIB:.1f} GiB', hint=f'Give it at least {-(-virtual // GIB)}')
+    return size * GIB
+
+
+def ours_by_name(name: str) -> bool:
+    """Tell if a volume bears a name that kvirt and kcli give to the disks of VMs: ``web_0.img``."""
+    return re.fullmatch(r'.+_\d+\.img', name) is not None

@@ -1,0 +1,302 @@
+"""VMs: what is known of them, their life, and changes to them."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import libvirt
+
+from kvirt.base import unsupported
+from kvirt.base.vms import Rows
+from kvirt.errors import Conflict, InvalidInput, NotFound
+from kvirt.providers.kvm import domain, makers
+from kvirt.providers.kvm.create import Create
+from kvirt.providers.kvm.domain import Domain
+from kvirt.providers.kvm.mapping import NATIVE, status_of
+from kvirt.providers.kvm.storage import GIB
+from kvirt.shapes import DiskShape, NicShape, VmInfo, VmRow
+
+_PIPELINE = 16
+"""How many XML descriptions are asked for at once over a remote connection, where each costs a round trip."""
+
+_ROW_FIELDS = ('image', 'plan', 'profile', 'kube', 'kubetype')
+_INFO_FIELDS = ('owner', 'user', 'domain', 'hostkey', 'userport', 'insecure', 'information', 'tags', 'dnsclient')
+Lease = Mapping[str, Any]
+
+
+class Vms(Create):
+    """The VMs of a libvirt host."""
+
+    # what is known
+
+    def _list(self) -> Rows:
+        states = self._states()
+        leases = self.leases()
+        texts = self._descriptions([native for native, _ in states])
+        rows = [self._row(native, state, text, leases) for (native, state), text in zip(states, texts, strict=True)
+                if text != '']
+        return sorted(rows, key=lambda row: row['name'])
+
+    def _states(self) -> list[tuple[libvirt.virDomain, int]]:
+        """Return every domain with its state, from one call."""
+        try:
+            stats = self.libvirt.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+            return [(native, values.get('state.state', libvirt.VIR_DOMAIN_NOSTATE)) for native, values in stats]
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+                raise
+        return [(native, native.state()[0]) for native in self.libvirt.listAllDomains(0)]
+
+    def _descriptions(self, natives: list[libvirt.virDomain]) -> list[str | None]:
+        """Return the XML of each domain: '' when it is gone, None when it can't be read."""
+        if not self.remote:
+            return [_description(native) for native in natives]
+        with ThreadPoolExecutor(_PIPELINE) as pool:
+            return list(pool.map(_description, natives))
+
+    def _row(self, native: libvirt.virDomain, state: int, text: str | None, leases: Mapping[str, list[Lease]]) -> VmRow:
+        row: VmRow = {'name': native.name(), 'status': status_of(state) if text else 'unknown', 'id': native.UUIDString(),
+                      'ip': None, 'image': '', 'plan': '', 'profile': '', 'flavor': '', 'location': ''}
+        if text:
+            view = domain.read(text)
+            row.update({key: view.info[key] for key in _ROW_FIELDS if key in view.info})  # type: ignore[typeddict-item]
+            row['numcpus'], row['memory'] = view.numcpus, view.memory
+            row['ip'] = _first_lease(view, leases) if row['status'] == 'running' else None
+            if row['ip'] is None and row['status'] in ('running', 'suspended'):
+                row['ip'] = view.info.get('ip')
+        return row
+
+    def leases(self) -> dict[str, list[Lease]]:
+        """Return the DHCP leases of all networks by MAC address, the newest first."""
+        found: dict[str, list[Lease]] = {}
+        for network in self.libvirt.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE):
+            try:
+                for lease in network.DHCPLeases():
+                    found.setdefault(lease['mac'], []).append(lease)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_NO_NETWORK):
+                    raise
+        for leases in found.values():
+            leases.sort(key=lambda lease: -lease['expirytime'])
+        return found
+
+    def _info(self, name: str) -> VmInfo:
+        native = self.domain_of(name)
+        state = native.state()[0]
+        text = native.XMLDesc(0)
+        view = domain.read(text)
+        leases = self.leases()
+        found = cast(VmInfo, dict(self._row(native, state, text, leases)))
+        found.update({key: view.info[key] for key in view.info if key not in ('creationdate', 'ip')})  # type: ignore
+        if found['status'] == 'running' and not found['ip']:
+            found['ip'] = self._asked(native, view)
+        if 'creationdate' in view.info:
+            found['creationdate'] = domain.iso_date(view.info['creationdate']) or view.info['creationdate']
+        found['native_status'] = NATIVE.get(state, str(state))
+        found['autostart'] = bool(native.autostart())
+        found['nets'] = [self._nic_shape(nic, leases) for nic in view.nics]
+        found['disks'] = [self._disk_shape(native, disk) for disk in view.disks if disk.device == 'disk']
+        found['snapshots'] = self._snapshot_shapes(native)
+        return found
+
+    @staticmethod
+    def _nic_shape(nic: domain.NicView, leases: Mapping[str, list[Lease]]) -> NicShape:
+        shape: NicShape = {'device': nic.device or '', 'mac': nic.mac or '', 'net': nic.network or nic.bridge or '',
+                           'type': nic.model or ''}
+        if leases.get(nic.mac or ''):
+            shape['ip'] = leases[nic.mac or ''][0]['ipaddr']
+        return shape
+
+    def _disk_shape(self, native: libvirt.virDomain, disk: domain.DiskView) -> DiskShape:
+        shape: DiskShape = {'device': disk.target or '', 'format': disk.format or '', 'type': disk.bus or '',
+                            'path': disk.path or f'{disk.pool}/{disk.volume}'}
+        with contextlib.suppress(libvirt.libvirtError):  # the size of an odd disk is not known; the rest of the VM is
+            shape['size'] = -(-native.blockInfo(disk.target or disk.path, 0)[0] // GIB)
+        return shape
+
+    def _snapshot_shapes(self, native: libvirt.virDomain) -> list[Any]:
+        try:
+            return [{'snapshot': snapshot.getName(), 'current': bool(snapshot.isCurrent(0))}
+                    for snapshot in native.listAllSnapshots(0)]
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+                return []
+            raise
+
+    @staticmethod
+    def _asked(native: libvirt.virDomain, view: Domain) -> str | None:
+        """Return the address of a VM that has no lease: from its guest agent, else from the host's ARP table."""
+        macs = [nic.mac for nic in view.nics]
+        for source in (libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP):
+            try:
+                interfaces = native.interfaceAddresses(source, 0)
+            except libvirt.libvirtError:
+                continue  # no agent answers, or libvirt can't ask: the next source may know
+            known = sorted((macs.index(facts['hwaddr']), address['addr']) for facts in interfaces.values()
+                           if facts.get('hwaddr') in macs for address in facts.get('addrs') or []
+                           if not ipaddress.ip_address(address['addr']).is_link_local)
+            if known:
+                return str(known[0][1])
+        return None
+
+    # life
+
+    def _start(self, name: str) -> None:
+        native = self.domain_of(name)
+        state = native.state()[0]
+        if state == libvirt.VIR_DOMAIN_PAUSED:
+            native.resume()
+        elif not native.isActive():
+            native.create()
+
+    def _stop(self, name: str, soft: bool = False) -> None:
+        native = self.domain_of(name)
+        if not native.isActive():
+            return
+        try:
+            if soft:
+                native.shutdown()
+            else:
+                native.destroy()
+        except libvirt.libvirtError:
+            if native.isActive():
+                raise
+
+    def _restart(self, name: str) -> None:
+        native = self.domain_of(name)
+        if not native.isActive():
+            native.create()
+            return
+        native.reset(0) if self.driver == 'qemu' else native.reboot(0)
+
+    def _rename(self, name: str, new: str) -> None:
+        native = self.domain_of(name)
+        self.refuse_existing(new)
+        if native.isActive():
+            raise Conflict(f'VM {name} is running', hint='Stop it first')
+        native.rename(new, 0)
+
+    def _console(self, name: str, tunnel: bool = False, tunnelhost: str | None = None, tunnelport: int = 22,
+                 tunneluser: str = 'root', web: bool = False) -> dict[str, Any]:
+        native = self._running(name)
+        view = domain.read(native.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
+        shown = next((graphics for graphics in view.graphics if graphics.port), None)
+        if shown is None:
+            raise NotFound(f'VM {name} has no display')
+        listen = shown.listen if shown.listen not in (None, '', '0.0.0.0', '::') else '127.0.0.1'
+        answer: dict[str, Any] = {'protocol': shown.type, 'host': listen, 'port': shown.port,
+                                  'url': f'{shown.type}://{listen}:{shown.port}'}
+        if shown.password:
+            answer['password'] = shown.password
+        if self.remote:
+            answer['tunnel'] = tunnelhost or self.host
+        return answer
+
+    def _serialconsole(self, name: str, web: bool = False) -> dict[str, Any]:
+        self._running(name)
+        return {'command': ['virsh', '--connect', self.uri, 'console', '--safe', name]}
+
+    def _running(self, name: str) -> libvirt.virDomain:
+        native = self.domain_of(name)
+        if not native.isActive():
+            raise Conflict(f'VM {name} is stopped', hint=f"Start it: 'kvirt start vm {name}'")
+        return native
+
+    # changes
+
+    def _update_metadata(self, name: str, metatype: str, metavalue: str | None, append: bool = False) -> None:
+        native = self.domain_of(name)
+        have = self.persistent(native).info
+        value = None if metavalue is None else str(metavalue)
+        if append and value is not None and have.get(metatype):
+            value = f'{have[metatype]},{value}'
+        native.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, domain.to_metadata(domain.info_element(
+            {key: text for key, text in {**have, metatype: value}.items() if text is not None})),
+            domain.INFO_PREFIX, domain.INFO_URI, self.affected(native))
+
+    def _update_memory(self, name: str, memory: int) -> Mapping[str, Any] | None:
+        native = self.domain_of(name)
+        view = self.persistent(native)
+        if not native.isActive():
+            self._redefine(native, domain.with_memory(self.persistent_xml(native), memory))
+            return None
+        if memory > native.maxMemory() // 1024:
+            raise Conflict(f'VM {name} is running and was made with at most {native.maxMemory() // 1024} MiB',
+                           hint='Stop it first')
+        if memory != view.memory:
+            native.setMemoryFlags(memory * 1024, self.affected(native))
+        return None
+
+    def _update_cpus(self, name: str, numcpus: int) -> Mapping[str, Any] | None:
+        native = self.domain_of(name)
+        if not native.isActive():
+            self._redefine(native, domain.with_cpus(self.persistent_xml(native), numcpus))
+            return None
+        most = native.vcpusFlags(libvirt.VIR_DOMAIN_VCPU_MAXIMUM | libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        if numcpus > most:
+            raise Conflict(f'VM {name} is running and was made with at most {most} CPUs', hint='Stop it first')
+        native.setVcpusFlags(numcpus, self.affected(native))
+        return None
+
+    def _redefine(self, native: libvirt.virDomain, text: str) -> None:
+        self.libvirt.defineXMLFlags(text, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+
+    def _update_start(self, name: str, start: bool = True) -> None:
+        self.domain_of(name).setAutostart(1 if start else 0)
+
+    def _update_iso(self, name: str, iso: str | None) -> None:
+        native = self.domain_of(name)
+        path = self.iso_path(iso) if iso else None
+        self._redefine(native, domain.with_iso(self.persistent_xml(native), path))
+        if native.isActive():
+            drive = next((disk for disk in domain.read(native.XMLDesc(0)).disks if disk.device == 'cdrom'), None)
+            if drive is None:
+                raise Conflict(f'VM {name} is running and has no CD drive', hint='It has one when it starts the next time')
+            native.updateDeviceFlags(domain.to_text(domain.cdrom_element(drive, path)), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def _update_nic(self, name: str, index: int, network: str) -> None:
+        native = self.domain_of(name)
+        view = self.persistent(native)
+        if not 0 <= index < len(view.nics):
+            raise InvalidInput(f'VM {name} has no network card number {index}', hint=f'It has {len(view.nics)}')
+        nic = view.nics[index]
+        changed = domain.Nic(**self.network_or_bridge(network), mac=nic.mac or '', model=nic.model or 'virtio')
+        native.updateDeviceFlags(domain.to_text(domain.nic_element(changed)), self.affected(native))
+
+    def _remove_cloudinit(self, name: str) -> None:
+        native = self.domain_of(name)
+        view = self.persistent(native)
+        journal = view.journal
+        names = {volume for _, volume in journal.volumes} if journal else {f'{name}.ISO'}  # the one that kcli gives
+        seed = next((disk for disk in view.disks if (disk.path or '').rpartition('/')[2] in names
+                     and (disk.path or '').lower().endswith('.iso')), None)
+        if seed is None:
+            raise NotFound(f'VM {name} has no seed')
+        native.detachDeviceFlags(domain.to_text(domain.view_element(seed)), self.affected(native))
+        if seed.path:
+            volume = self.libvirt.storageVolLookupByPath(seed.path)
+            pool = volume.storagePoolLookupByVolume().name()
+            volume.delete(0)
+            if journal:
+                self.write_journal(native, makers.without(journal, pool, volume.name()))
+
+    _update_flavor = unsupported('libvirt has no flavors; use update_cpus and update_memory')
+
+
+def _description(native: libvirt.virDomain) -> str | None:
+    try:
+        return str(native.XMLDesc(0))
+    except libvirt.libvirtError as error:
+        return '' if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN else None
+
+
+def _first_lease(view: Domain, leases: Mapping[str, list[Lease]]) -> str | None:
+    """Return the address of the first card that has one, IPv4 before IPv6."""
+    found: Iterable[str] = (lease['ipaddr'] for nic in view.nics for lease in leases.get(nic.mac or '', []))
+    return next(iter(sorted(found, key=lambda address: ':' in address)), None)
+
+
