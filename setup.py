@@ -15,7 +15,6 @@ setup(
     description='One Python interface, one command line and one plan language for every place a VM can run',
     long_description=(here / 'README.md').read_text(),
     long_description_content_type='text/markdown',
-    license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['kvirt', 'kvirt.*']),
     package_data={'kvirt': ['py.typed', 'data/*.yaml']},

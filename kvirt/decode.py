@@ -42,7 +42,10 @@ def decode_value(hint: Any, value: Any) -> Any:
     """Return *value* as the type that *hint* annotates. Raises InvalidInput or msgspec.ValidationError."""
     parse = parser_of(hint)
     if parse is not None and value is not None:
-        return parse(value)
+        try:
+            return parse(value)
+        except ValueError as error:  # a number too long to be written, a text that is no Unicode
+            raise InvalidInput(str(error)) from None
     return msgspec.convert(value, hint, strict=False)
 
 

@@ -38,16 +38,26 @@ def is_secret_key(key: str) -> bool:
 def redact_mapping(value: Any) -> Any:
     """Return a copy of nested data in which the values of secret keys are masked."""
     if isinstance(value, Mapping):
-        return {key: MASK if item and isinstance(item, str) and is_secret_key(str(key)) else redact_mapping(item)
-                for key, item in value.items()}
+        return {key: _masked(item) if is_secret_key(str(key)) else redact_mapping(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [redact_mapping(item) for item in value]
     return redact(value) if isinstance(value, str) else value
 
 
+def _masked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _masked(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(item) for item in value]
+    return value if value in (None, '') or isinstance(value, bool) else MASK
+
+
 class RedactingFilter(logging.Filter):
-    """A logging filter that masks remembered secrets in what is logged."""
+    """A logging filter that masks remembered secrets in what is logged, tracebacks included."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = redact(record.getMessage()), ()
+        if record.exc_info:
+            # Formatters use this text where it is set, and would make their own of the exception otherwise.
+            record.exc_text = redact(record.exc_text or logging.Formatter().formatException(record.exc_info))
         return True

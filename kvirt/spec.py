@@ -334,16 +334,19 @@ def decode_vm(values: Mapping[str, Any], *, honoured: frozenset[str] = HARDWARE,
     """Return the keywords of a VM as a VmSpec; raise InvalidInput that names every fault and its place.
 
     *honoured* are the hardware keywords that the provider knows what to do with. Keys in UPPERCASE become the guest's
-    environment; ``ip0``, ``netmask0`` and so on become ``ips`` and ``netmasks``.
+    environment; ``ip0``, ``netmask0`` and so on take their places in ``ips`` and ``netmasks``.
     """
     plain: dict[str, Any] = {}
     numbered: dict[str, dict[int, Any]] = {'ip': {}, 'netmask': {}}
     env: dict[str, Any] = {}
     problems: list[Problem] = []
     for key, value in values.items():
+        if not isinstance(key, str):
+            problems.append(Problem(f'a keyword must be a word, not {type(key).__name__}', where(str(key))))
+            continue
         match = _NUMBERED.fullmatch(key)
         if match:
-            numbered[match[1]][int(match[2])] = value
+            numbered[match[1]][int(match[2])] = '' if value is None else value
         elif key.isupper():
             env[key] = str(value)
         elif key in HARDWARE and key not in honoured and value is not None:
@@ -351,13 +354,19 @@ def decode_vm(values: Mapping[str, Any], *, honoured: frozenset[str] = HARDWARE,
         elif value is not None:
             plain[key] = value
     for kind, given in numbered.items():
-        if given:
-            plain.setdefault(f'{kind}s', [given.get(index, '') for index in range(max(given) + 1)])
-    if env:
+        listed = plain.get(f'{kind}s', [])
+        if given and isinstance(listed, (list, tuple)):
+            length = max(max(given) + 1, len(listed))
+            plain[f'{kind}s'] = [given.get(index, listed[index] if index < len(listed) else '') for index in range(length)]
+    if env and isinstance(plain.get('env', {}), Mapping):
         plain['env'] = {**env, **plain.get('env', {})}
+
+    def place(key: str) -> str:
+        return where(key) or next((where(f'{key[:-1]}{index}') for index in numbered.get(key[:-1], ())), '')
+
     try:
-        spec = decode(VmSpec, plain, what='keyword', where=where)
-        problems.extend(_contradictions(spec, where))
+        spec = decode(VmSpec, plain, what='keyword', where=place)
+        problems.extend(_contradictions(spec, place))
     except InvalidInput as error:
         problems.extend(error.problems)
     if problems:
@@ -368,12 +377,12 @@ def decode_vm(values: Mapping[str, Any], *, honoured: frozenset[str] = HARDWARE,
 def _contradictions(spec: VmSpec, where: Place) -> list[Problem]:
     """Return what is wrong with keywords that are each right."""
     problems = []
-    for card in spec.cards():
+    for net, card in zip(spec.nets, spec.cards(), strict=True):
         try:
             if card.ip is not None:
                 units.interface(card.ip, card.netmask)
         except InvalidInput as error:
-            problems.append(Problem(f'{error.reason}. {error.hint}' if error.hint else error.reason, where('nets')))
+            problems.append(Problem(str(error), where('nets' if net.ip else 'ips')))
     macs = [net.mac for net in spec.nets if net.mac]
     if len(set(macs)) < len(macs):
         problems.append(Problem('two network cards have the same MAC address', where('nets')))

@@ -46,6 +46,9 @@ class Undo:
         if error is None:
             return
         left = [what for what, inverse in reversed(self._inverses) if not self._run(what, inverse)]
+        if left:
+            # Not every error below can carry it: Ctrl-C and bugs pass as they are.
+            log.error('left behind: %s', ', '.join(left))
         if left and isinstance(error, Exception):
             known = error if isinstance(error, KvirtError) else self._translate(error)
             if known is not None:

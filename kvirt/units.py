@@ -12,8 +12,9 @@ import re
 
 from kvirt.errors import InvalidInput
 
-_SIZE = re.compile(r'(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]?)(?:I?B)?', re.IGNORECASE)
+_SIZE = re.compile(r'(?P<number>\d{1,40}(?:\.\d{1,40})?)\s*(?P<unit>[KMGT]?)(?:I?B)?', re.IGNORECASE)
 _FACTOR = {'': 1, 'K': 1024, 'M': 1024**2, 'G': 1024**3, 'T': 1024**4}
+_LARGEST = 1024**6
 _MAC = re.compile(r'[0-9a-f]{2}(:[0-9a-f]{2}){5}')
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -25,13 +26,15 @@ def size_bytes(value: int | float | str, unit: str) -> int:
 
     Raises InvalidInput for what is no size, is zero or negative, or is over 1 EiB.
     """
+    if isinstance(value, int) and abs(value) >= 10**40:
+        raise InvalidInput('a number of that many digits is out of range for a size')
     text = str(value).strip()
     match = _SIZE.fullmatch(text)
     if isinstance(value, bool) or match is None:
         raise InvalidInput(f'{value!r} is not a size', hint='Write a number with an optional unit: 10, 10G, 512M')
     named = match['unit'].upper() or ('' if re.search(r'[bB]$', text) else unit)
     size = round(float(match['number']) * _FACTOR[named])
-    if not 0 < size <= 1024**6:
+    if not 0 < size <= _LARGEST:
         raise InvalidInput(f'{value!r} is out of range for a size')
     return size
 

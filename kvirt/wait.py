@@ -111,11 +111,12 @@ class StatusBoard:
         self._read_at: float | None = None
 
     def row(self, name: str) -> dict[str, Any] | None:
-        """Return the row of VM *name*, at most ``max_age`` seconds old; None when there is no such VM."""
+        """Return the row of the VM with this name or id, at most ``max_age`` seconds old; None when there is none."""
         with self._lock:
             now = self._clock.now()
             if self._read_at is None or now - self._read_at >= self._max_age:
-                self._rows = {row['name']: row for row in self._provider.list()}
+                rows = self._provider.list()
+                self._rows = {**{row['id']: row for row in rows if row.get('id')}, **{row['name']: row for row in rows}}
                 self._read_at = now
             return self._rows.get(name)
 

@@ -1,4 +1,7 @@
-"""YAML that remembers where everything stood, so that an error can name its line. A duplicate key is an error."""
+"""YAML that remembers where everything stood, so that an error can name its line.
+
+A duplicate key is an error, and every key is text: ``off`` and ``10`` are names like others.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ _Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 _Dumper = getattr(yaml, 'CSafeDumper', yaml.SafeDumper)
 
 KeyPath = tuple[Hashable, ...]
+
+_TEXT, _MERGE = 'tag:yaml.org,2002:str', 'tag:yaml.org,2002:merge'
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], source: str
             if key in seen and key != '<<':
                 yield Problem(f"key '{key}' stands here again, after line {seen[key]}", f'{source}:{line}')
             seen[key] = line
+            if key_node.tag != _MERGE:
+                key_node.tag = _TEXT  # a client may be called off, or 10
             here = (*path, key)
             lines[here] = line
             yield from _walk(value_node, here, lines, source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
@@ -92,7 +93,9 @@ class Host(Probe):
     # the area
 
     def _info_host(self) -> dict[str, Any]:
-        model, memory, cpus, mhz, *_ = self.libvirt.getInfo()
+        model, memory, cpus, *_ = self.libvirt.getInfo()
+        with contextlib.suppress(libvirt.libvirtError):  # getInfo leaves out memory that was plugged in later
+            memory = self.libvirt.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)['total'] // 1024
         domains = list(self.domains_read())
         facts: dict[str, Any] = {
             'connection': self.uri, 'hostname': self.libvirt.getHostname(), 'arch': model, 'cpus_total': cpus,

@@ -1,7 +1,7 @@
 """libvirt's domain XML, as elements and never as text: built from a VmSpec, read, and edited. Imports no libvirt."""
 
 from kvirt.providers.kvm.domain.build import HONOURED, build
-from kvirt.providers.kvm.domain.devices import shares
+from kvirt.providers.kvm.domain.devices import mounts
 from kvirt.providers.kvm.domain.disks import Disk, cdrom, disk_element, next_target, seed_disk, with_bus
 from kvirt.providers.kvm.domain.edit import (
     cdrom_element,
@@ -30,7 +30,7 @@ from kvirt.providers.kvm.domain.reader import DiskView, Domain, GraphicsView, Ni
 __all__ = [
     'HONOURED', 'INFO_PREFIX', 'INFO_URI', 'JOURNAL_PREFIX', 'JOURNAL_URI', 'Disk', 'DiskView', 'Domain', 'GraphicsView',
     'Host', 'Journal', 'Nic', 'NicView', 'add', 'build', 'cdrom', 'cdrom_element', 'check_text', 'clone',
-    'creation_date', 'disk_element', 'info_element', 'iso_date', 'machine_for', 'memory_module', 'next_target',
-    'nic_element', 'parse', 'random_mac', 'read', 'read_host', 'read_info', 'read_journal', 'seed_disk', 'shares',
+    'creation_date', 'disk_element', 'info_element', 'iso_date', 'machine_for', 'memory_module', 'mounts',
+    'next_target', 'nic_element', 'parse', 'random_mac', 'read', 'read_host', 'read_info', 'read_journal', 'seed_disk',
     'to_metadata', 'to_text', 'update', 'view_element', 'with_bus', 'with_cpus', 'with_iso', 'with_memory',
 ]

@@ -13,7 +13,7 @@ import msgspec
 from kvirt.errors import InvalidInput, NotSupported
 from kvirt.providers.kvm.domain import cpu, devices, system
 from kvirt.providers.kvm.domain.disks import Disk, add_disks, with_bus
-from kvirt.providers.kvm.domain.element import add, check_text
+from kvirt.providers.kvm.domain.element import add, check_path, check_text
 from kvirt.providers.kvm.domain.host import Host, machine_for
 from kvirt.providers.kvm.domain.metadata import info_element
 from kvirt.providers.kvm.domain.nics import Nic, nic_element
@@ -46,7 +46,7 @@ def build(name: str, uuid: str, spec: VmSpec, host: Host, disks: Sequence[Disk],
     add(domain, 'uuid', _uuid(spec.uuid or uuid))
     _add_metadata(domain, metadata, journal)
     cpus = cpu.vcpus(spec, host)
-    cpu.add_memory(domain, spec)
+    cpu.add_memory(domain, spec, host)
     cpu.add_vcpus(domain, spec, host, cpus)
     system.add_os(domain, spec, host)
     system.add_features(domain, spec, host)
@@ -104,7 +104,7 @@ def _add_metadata(domain: Element, fields: Mapping[str, str] | None, journal: El
 def _add_devices(domain: Element, spec: VmSpec, host: Host, drives: Sequence[Disk], cards: Sequence[Nic]) -> None:
     block = add(domain, 'devices')
     if host.emulator:
-        add(block, 'emulator', host.emulator)
+        add(block, 'emulator', check_path('emulator', host.emulator))
     drives = [with_bus(drive, host) for drive in drives]
     add_disks(block, drives, set())
     devices.add_controllers(block, host, {drive.bus or '' for drive in drives}, len(drives) + len(cards))

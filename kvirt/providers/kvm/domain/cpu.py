@@ -81,13 +81,17 @@ def cpu_set(keyword: str, text: str) -> list[int]:
     return found
 
 
-def add_memory(domain: Element, spec: VmSpec) -> None:
-    """Add the memory, and the ceiling up to which it can grow while running."""
+def add_memory(domain: Element, spec: VmSpec, host: Host) -> None:
+    """Add the memory, the ceiling up to which it can grow while running, and what it lies in."""
     if spec.memoryhotplug:
         # A higher ceiling costs: page tables on some architectures, and QEMU refuses what the CPU could not address.
         add(domain, 'maxMemory', max(_HOTPLUG_MIB, 4 * spec.memory), slots=_HOTPLUG_SLOTS, unit='MiB')
     add(domain, 'memory', spec.memory, unit='MiB')
     add(domain, 'currentMemory', spec.memory, unit='MiB')
+    if spec.sharedfolders and host.folders == 'virtiofs':  # its server on the host writes into the guest's memory
+        backing = add(domain, 'memoryBacking')
+        add(backing, 'source', type='memfd')
+        add(backing, 'access', mode='shared')
 
 
 def add_vcpus(domain: Element, spec: VmSpec, host: Host, cpus: Vcpus) -> None:

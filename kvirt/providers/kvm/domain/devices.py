@@ -5,11 +5,10 @@ https://libvirt.org/formatdomain.html#devices
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
 from kvirt.errors import InvalidInput, NotSupported
-from kvirt.providers.kvm.domain.element import add
+from kvirt.providers.kvm.domain.element import add, check_path
 from kvirt.providers.kvm.domain.host import Host
 from kvirt.spec import VmSpec
 
@@ -75,21 +74,23 @@ def add_display(devices: Element, spec: VmSpec, host: Host) -> None:
         add(devices, 'input', type='keyboard', bus='usb')
 
 
-def shares(folders: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the tag under which the guest mounts (9p) each of *folders*, and the folder."""
-    for folder in folders:
-        if not folder.startswith('/'):
-            raise InvalidInput(f'sharedfolders: {folder!r} is not an absolute path')
-    return [(f'share{index}', folder) for index, folder in enumerate(folders)]
+def mounts(spec: VmSpec, host: Host) -> list[tuple[str, str, str, str]]:
+    """Return how the guest mounts each shared folder: tag, path, file system and options, as in its fstab."""
+    options = 'nofail' if host.folders == 'virtiofs' else 'trans=virtio,version=9p2000.L,nofail'
+    return [(f'share{index}', check_path('sharedfolders', folder), host.folders or '', options)
+            for index, folder in enumerate(spec.sharedfolders)]
 
 
 def add_folders(devices: Element, spec: VmSpec, host: Host) -> None:
-    """Add the folders of the host that the guest shares."""
-    if spec.sharedfolders and not host.ninep:
-        raise NotSupported("sharedfolders: QEMU on this hypervisor can't share folders (9p)")
-    for tag, folder in shares(spec.sharedfolders):
+    """Add the folders of the host that the guest shares: by virtiofs, which small kernels know as well, else by 9p."""
+    if spec.sharedfolders and not host.folders:
+        raise NotSupported("sharedfolders: QEMU on this hypervisor can't share folders")
+    for tag, folder, kind, _ in mounts(spec, host):
+        virtiofs = kind == 'virtiofs'
         # Mapped: what the guest calls owner and mode is kept beside the files, so QEMU needs no privilege.
-        element = add(devices, 'filesystem', type='mount', accessmode='mapped')
+        element = add(devices, 'filesystem', type='mount', accessmode='passthrough' if virtiofs else 'mapped')
+        if virtiofs:
+            add(element, 'driver', type='virtiofs')
         add(element, 'source', dir=folder)
         add(element, 'target', dir=tag)
 

@@ -108,10 +108,18 @@ def disk_element(disk: Disk, target: str) -> Element:
     if disk.readonly or disk.device == 'cdrom':
         add(element, 'readonly')
     if disk.serial:
-        add(element, 'serial', disk.serial)
+        add(element, 'serial', _serial(disk))
     if disk.wwn:
         add(element, 'wwn', _wwn(disk))
     return element
+
+
+def _serial(disk: Disk) -> str:
+    longest = 36 if disk.bus == 'scsi' else 20  # QEMU cuts what is longer, without a word
+    if not re.fullmatch(r'[A-Za-z0-9_.+ -]+', str(disk.serial)) or len(str(disk.serial)) > longest:
+        raise InvalidInput(f'disks: {disk.serial!r} can not be a serial number',
+                           hint=f'Use up to {longest} letters, digits, spaces and _ . + -')
+    return str(disk.serial)
 
 
 def _wwn(disk: Disk) -> str:

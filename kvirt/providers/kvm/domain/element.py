@@ -26,6 +26,13 @@ def check_text(keyword: str, value: str) -> str:
     return value
 
 
+def check_path(keyword: str, path: str) -> str:
+    """Return *path* if it is absolute, so that it means the same on any host; else raise InvalidInput."""
+    if not path.startswith('/') or '\n' in path:
+        raise InvalidInput(f'{keyword}: {path!r} is not an absolute path on the hypervisor')
+    return path
+
+
 def add(parent: Element, tag: str, text: str | int | None = None, /, **attributes: str | int | None) -> Element:
     """Append an element to *parent* and return it. Attributes that are None are left out."""
     child = SubElement(parent, tag)

@@ -34,7 +34,9 @@ class Host:
     disk_buses: frozenset[str] = frozenset({'virtio', 'scsi', 'sata', 'ide'})
     graphics: frozenset[str] = frozenset({'vnc'})
     tpm: bool = False
-    ninep: bool = False
+    folders: str | None = None
+    """How folders are shared: ``virtiofs``, ``9p``, or not at all."""
+
     nodes: int = 1
     """NUMA nodes of the host; domain capabilities do not tell them."""
 
@@ -69,6 +71,7 @@ def read_host(domain_capabilities: str, nodes: int = 1) -> Host:
     modes = [mode for mode in root.iterfind('cpu/mode') if mode.get('supported') == 'yes']
     vcpu = root.find('vcpu')
     most = vcpu.get('max', '') if vcpu is not None else ''
+    folders = _values(root, 'devices/filesystem', 'driverType')
     return Host(
         arch=root.findtext('arch') or '',
         virttype=root.findtext('domain') or '',
@@ -82,7 +85,7 @@ def read_host(domain_capabilities: str, nodes: int = 1) -> Host:
         disk_buses=_values(root, 'devices/disk', 'bus'),
         graphics=_values(root, 'devices/graphics', 'type'),
         tpm='emulator' in _values(root, 'devices/tpm', 'backendModel'),
-        ninep='path' in _values(root, 'devices/filesystem', 'driverType'),
+        folders='virtiofs' if 'virtiofs' in folders else '9p' if 'path' in folders else None,
         nodes=nodes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
@@ -34,6 +35,9 @@ def random_mac() -> str:
 
 def nic_element(nic: Nic) -> Element:
     """Return the ``<interface>`` of *nic*."""
+    for what, word in (('type', nic.model), ('filter', nic.filter or 'none')):
+        if not re.fullmatch(r'[A-Za-z_][\w.-]*', word, re.ASCII):
+            raise InvalidInput(f'nets: {word!r} is not a {what} of a network card')
     kind = 'bridge' if nic.bridge else 'network'
     element = Element('interface', type=kind)
     if nic.mac:

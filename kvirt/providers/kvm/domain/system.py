@@ -8,7 +8,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from kvirt.errors import InvalidInput, NotSupported
-from kvirt.providers.kvm.domain.element import add
+from kvirt.providers.kvm.domain.element import add, check_path
 from kvirt.providers.kvm.domain.host import Host, machine_for
 from kvirt.spec import VmSpec
 
@@ -39,9 +39,11 @@ def add_os(domain: Element, spec: VmSpec, host: Host) -> None:
         add(firmware, 'feature', enabled='yes' if spec.secureboot else 'no', name='secure-boot')
         if spec.secureboot:
             add(firmware, 'feature', enabled='yes', name='enrolled-keys')
-    for tag, value in (('kernel', spec.kernel), ('initrd', spec.initrd), ('cmdline', spec.cmdline)):
-        if value is not None:
-            add(system, tag, value)
+    for tag, path in (('kernel', spec.kernel), ('initrd', spec.initrd)):
+        if path is not None:
+            add(system, tag, check_path(tag, path))
+    if spec.cmdline is not None:
+        add(system, 'cmdline', spec.cmdline)
     for device in spec.boot_order or _BOOT_ORDER:
         add(system, 'boot', dev=device)
 

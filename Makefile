@@ -1,0 +1,43 @@
+# Each target is three lines or fewer; what it does stands in extras/.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+quickstart: ## Boot a first VM on this machine: installs what is missing, ends with a guest that answers over ssh
+	@PYTHON=$(PYTHON) VENV=$(VENV) extras/quickstart/run
+
+test: $(VENV)/ready ## Run the tests that need no hypervisor, in under 3 minutes
+	$(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/python extras/docgen.py --check
+	$(BIN)/pytest -n 2 $(ARGS)
+
+e2e: $(VENV)/ready ## Run the tests against the real libvirtd of this machine, which boot guests
+	@extras/quickstart/host-setup --build-image && extras/guest-image/build --default-pool
+	$(BIN)/pytest tests/e2e --override-ini=addopts= -q -n 2 --dist loadgroup $(ARGS)
+
+bench: $(VENV)/ready ## Measure kvirt beside kcli on the same libvirt, in one run
+	$(BIN)/python extras/bench/run.py $(ARGS)
+
+golden: $(VENV)/ready ## Rewrite the golden files of the tests; read the difference afterwards
+	$(BIN)/pytest -n 2 --update-golden $(ARGS)
+
+docs: $(VENV)/ready ## Generate the reference pages from the tables
+	$(BIN)/python extras/docgen.py
+
+lint: $(VENV)/ready ## Check style and types
+	$(BIN)/ruff check . && $(BIN)/mypy
+
+live: $(VENV)/ready ## Run the conformance suite on a real account: make live PROVIDER=kvm
+	$(BIN)/pytest --pyargs kvirt.testing --kvirt-provider $(PROVIDER) $(ARGS)
+
+clean: ## Remove what was built; VMs stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/ready: setup.py kvirt/providers/catalog.py
+	@extras/quickstart/python-setup $(PYTHON) $(VENV)
+	@touch $@
+
+.PHONY: help quickstart test e2e bench golden docs lint live clean
+.DEFAULT_GOAL := help

@@ -1,0 +1,76 @@
+"""The real libvirtd. These tests fail, rather than skip, where it is missing: that is what they are for."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import libvirt
+import pytest
+
+from kvirt.config import Kconfig
+from kvirt.providers.kvm import Kvirt
+from kvirt.settings import Settings
+
+URI = os.environ.get('KVIRT_TEST_URI', 'qemu:///system')
+IMAGE = os.environ.get('KVIRT_TEST_IMAGE', 'debian12')
+
+
+class Leftovers:
+    """What exists on the host, seen past kvirt, so that what a test left behind can be told."""
+
+    def __init__(self) -> None:
+        self.conn = libvirt.open(URI)
+
+    def now(self, prefix: str) -> set[str]:
+        """Return everything whose name begins with *prefix*: domains, volumes, files, networks, pools, leases."""
+        found = {f'domain {each.name()}' for each in self.conn.listAllDomains()}
+        found |= {f'network {each.name()}' for each in self.conn.listAllNetworks()}
+        for pool in self.conn.listAllStoragePools():
+            found.add(f'pool {pool.name()}')
+            if pool.isActive():
+                pool.refresh()
+                found |= {f'volume {each.name()}' for each in pool.listAllVolumes()}
+                folder = ET.fromstring(pool.XMLDesc()).findtext('target/path')
+                if folder and Path(folder).is_dir():
+                    found |= {f'file {each.name.lstrip(".")}' for each in Path(folder).iterdir()}
+        for network in self.conn.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE):
+            found |= {f"lease {lease.get('hostname') or ''}" for lease in network.DHCPLeases()}
+        return {each for each in found if each.partition(' ')[2].startswith(prefix)}
+
+
+@pytest.fixture(scope='session')
+def leftovers() -> Leftovers:
+    return Leftovers()
+
+
+@pytest.fixture
+def prefix(leftovers: Leftovers) -> Iterator[str]:
+    """A prefix for names; after the test nothing that bears it may be there."""
+    chosen = f'kvt{secrets.token_hex(3)}'
+    yield chosen
+    left = leftovers.now(chosen)
+    assert not left, f'left behind: {sorted(left)}'
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / 'home'
+    folder.mkdir()
+    (folder / 'config.yml').write_text(f'default:\n  client: here\n  virttype: qemu\nhere:\n  type: kvm\n  url: {URI}\n')
+    return folder
+
+
+@pytest.fixture
+def config(home: Path) -> Iterator[Kconfig]:
+    with Kconfig(settings=Settings(home)) as config:
+        yield config
+
+
+@pytest.fixture
+def kvm(home: Path) -> Iterator[Kvirt]:
+    with Kvirt(url=URI, home=str(home)) as provider:
+        yield provider

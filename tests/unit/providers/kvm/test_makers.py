@@ -1,0 +1,45 @@
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+from kvirt.providers.kvm import makers
+
+VOLUMES = [('default', 'web_0.img'), ('default', 'web.iso')]
+
+
+def test_the_work_of_a_living_process_is_not_abandoned():
+    journal = makers.begin(VOLUMES)
+    assert journal.pid == os.getpid()
+    assert not makers.abandoned(journal)
+
+
+def test_the_work_of_a_dead_process_is():
+    child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
+    journal = replace(makers.begin(VOLUMES), pid=child.pid, started=makers.start_time(child.pid))
+    assert not makers.abandoned(journal)
+    child.communicate(b'\n')
+    assert makers.abandoned(journal)
+
+
+def test_another_process_with_the_same_number_is_not_the_maker():
+    assert makers.abandoned(replace(makers.begin(VOLUMES), started='1'))
+
+
+def test_what_is_done_is_never_abandoned():
+    assert not makers.abandoned(makers.done(replace(makers.begin(VOLUMES), pid=0, started='')))
+
+
+def test_a_maker_on_another_machine_is_given_an_hour():
+    elsewhere = replace(makers.begin(VOLUMES), host='another')
+    now = datetime.now(timezone.utc)
+    assert not makers.abandoned(elsewhere, now + timedelta(minutes=59))
+    assert makers.abandoned(elsewhere, now + timedelta(minutes=61))
+    assert makers.abandoned(replace(elsewhere, since='yesterday'))
+
+
+def test_volumes_come_and_go():
+    journal = makers.adding(makers.begin(VOLUMES), 'other', 'data')
+    assert journal.volumes == (*VOLUMES, ('other', 'data'))
+    assert makers.without(journal, 'default', 'web.iso').volumes == (VOLUMES[0], ('other', 'data'))
