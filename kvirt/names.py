@@ -11,6 +11,9 @@ from kvirt.errors import InvalidInput
 
 _SAFE = re.compile(r'[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9_])?')
 
+_LABEL = r'[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?'
+_DNS = re.compile(rf'(?:\*\.)?{_LABEL}(?:\.{_LABEL})*\.?|[@*]')
+
 ADJECTIVES = """amber brave calm clever crisp daring eager fair gentle golden happy humble jolly keen kind lively lucky
     mellow merry nimble noble plucky proud quick quiet rapid silver smart steady sunny swift tidy vivid warm wise""".split()  # noqa: SIM905
 ANIMALS = """badger beaver bison crane dolphin eagle falcon ferret finch fox gecko hare heron ibex jackal kestrel koala
@@ -26,9 +29,20 @@ def safe_name(kind: str, name: object) -> str:
     """
     if isinstance(name, str) and _SAFE.fullmatch(name) and '..' not in name:
         return name
-    shown = repr(name if not isinstance(name, str) or len(name) <= 70 else name[:67] + '...')
-    raise InvalidInput(f'{shown} can not name a {kind}',
+    raise InvalidInput(f'{_shown(name)} can not name a {kind}',
                        hint='Use 1 to 63 letters, digits, dots, dashes, underscores, beginning with a letter or digit')
+
+
+def dns_name(name: object) -> str:
+    """Return *name* if it can name a DNS record, relative to its zone (``@`` for the zone itself) or not."""
+    if isinstance(name, str) and _DNS.fullmatch(name) and len(name) <= 253:
+        return name
+    raise InvalidInput(f'{_shown(name)} can not name a DNS record',
+                       hint='Use labels of letters, digits, dashes and underscores, joined by dots')
+
+
+def _shown(name: object) -> str:
+    return repr(name if not isinstance(name, str) or len(name) <= 70 else name[:67] + '...')
 
 
 def random_name() -> str:

@@ -71,9 +71,9 @@ class Area:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let a provider in kcli's manner, which overrides public methods, be called through its hooks as well."""
         super().__init_subclass__(**kwargs)
-        for name, method in list(vars(cls).items()):
-            if callable(method) and name in _OPERATIONS and f'_{name}' not in vars(cls):
-                setattr(cls, f'_{name}', _hook_for(name, method))
+        for name in _OPERATIONS:
+            if hasattr(cls, name) and _depth(cls, name) < _depth(cls, f'_{name}'):
+                setattr(cls, f'_{name}', _hook_for(name, getattr(cls, name)))
 
     def translate(self, error: Exception) -> KvirtError | None:
         """Return what an exception of the SDK means, None when it is a bug. Providers override this."""
@@ -150,6 +150,11 @@ def area(cls: type[Area]) -> type[Area]:
 def operations() -> Iterator[str]:
     """Return the names of all operations of the contract, in the order in which the areas define them."""
     return iter(_OPERATIONS)
+
+
+def _depth(cls: type[Area], name: str) -> int:
+    """Return how far up the bases of *cls* attribute *name* is defined; a mixin that is no Area counts as well."""
+    return next((depth for depth, base in enumerate(cls.__mro__) if name in vars(base)), len(cls.__mro__))
 
 
 def _is_change(method: Callable[..., Any]) -> bool:

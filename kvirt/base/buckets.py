@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kvirt.base.area import Area, area
+from kvirt.base.area import Area, area, serves
 from kvirt.errors import NotSupported
+from kvirt.names import safe_name
 from kvirt.result import Result
 
 
@@ -16,7 +17,11 @@ class Buckets(Area):
 
     def create_bucket(self, bucket: str, public: bool = False) -> Result:
         """Create *bucket*; readable by everybody with *public*. AlreadyExists."""
-        return self._attempt(self._create_bucket, bucket, public)
+        return self._attempt(self._create_bucket_checked, bucket, public)
+
+    @serves('create_bucket')
+    def _create_bucket_checked(self, bucket: str, public: bool) -> None:
+        self._create_bucket(safe_name('bucket', bucket), public)
 
     def _create_bucket(self, bucket: str, public: bool = False) -> None:
         raise NotSupported('')

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kvirt.base.area import Area, area
+from kvirt import units
+from kvirt.base.area import Area, area, serves
 from kvirt.errors import NotSupported
+from kvirt.names import dns_name
 from kvirt.result import Result
 from kvirt.shapes import DnsRecord
 
@@ -36,7 +38,16 @@ class Dns(Area):
 
         Without *ip* it is looked up from VM *name*. AlreadyExists unless *force*, which replaces it.
         """
-        return self._attempt(self._reserve_dns, name, nets, domain, ip, alias, force, primary, instanceid)
+        return self._attempt(self._reserve_dns_checked, name, nets, domain, ip, alias, force, primary, instanceid)
+
+    @serves('reserve_dns')
+    def _reserve_dns_checked(self, name: str, nets: Sequence[Any], domain: str | None, ip: str | None,
+                             alias: Sequence[str], force: bool, primary: bool, instanceid: str | None) -> None:
+        for given in (name, *alias):
+            dns_name(given)
+        if ip is not None:
+            units.address(ip)
+        self._reserve_dns(name, nets, domain, ip, alias, force, primary, instanceid)
 
     def _reserve_dns(self, name: str, nets: Sequence[Any] = (), domain: str | None = None, ip: str | None = None,
                      alias: Sequence[str] = (), force: bool = False, primary: bool = False,

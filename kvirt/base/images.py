@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kvirt.base.area import Area, area
+from kvirt.base.area import Area, area, serves
 from kvirt.errors import NotSupported
+from kvirt.names import safe_name
 from kvirt.result import Result
 
 Progress = Callable[[int, int | None], None]
@@ -34,7 +35,15 @@ class Images(Area):
 
         It has its name only when it is complete. The success holds ``image``, and ``found: true`` when it was there.
         """
-        return self._attempt(self._add_image, url, pool, short, cmds, name, size, convert, progress)
+        return self._attempt(self._add_image_checked, url, pool, short, cmds, name, size, convert, progress)
+
+    @serves('add_image')
+    def _add_image_checked(self, url: str, pool: str | None, short: str | None, cmds: Sequence[str], name: str | None,
+                           size: int | None, convert: bool, progress: Progress | None) -> Mapping[str, Any] | None:
+        for given in (short, name):
+            if given is not None:
+                safe_name('image', given)
+        return self._add_image(url, pool, short, cmds, name, size, convert, progress)
 
     def _add_image(self, url: str, pool: str | None = None, short: str | None = None, cmds: Sequence[str] = (),
                    name: str | None = None, size: int | None = None, convert: bool = False,
@@ -50,7 +59,11 @@ class Images(Area):
 
     def export(self, name: str, image: str | None = None) -> Result:
         """Make *image* (the VM's name when absent) of the root disk of the stopped VM *name*. May block."""
-        return self._attempt(self._export, name, image)
+        return self._attempt(self._export_checked, name, image)
+
+    @serves('export')
+    def _export_checked(self, name: str, image: str | None) -> Mapping[str, Any] | None:
+        return self._export(name, image if image is None else safe_name('image', image))
 
     def _export(self, name: str, image: str | None = None) -> Mapping[str, Any] | None:
         raise NotSupported('')

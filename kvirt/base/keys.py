@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kvirt.base.area import Area, area
+from kvirt.base.area import Area, area, serves
 from kvirt.errors import NotSupported
+from kvirt.names import safe_name
 from kvirt.result import Result
 
 
@@ -20,7 +21,11 @@ class Keys(Area):
 
     def create_key(self, name: str, public_key: str) -> Result:
         """Store *public_key* under *name*. AlreadyExists."""
-        return self._attempt(self._create_key, name, public_key)
+        return self._attempt(self._create_key_checked, name, public_key)
+
+    @serves('create_key')
+    def _create_key_checked(self, name: str, public_key: str) -> None:
+        self._create_key(safe_name('key', name), public_key)
 
     def _create_key(self, name: str, public_key: str) -> None:
         raise NotSupported('')

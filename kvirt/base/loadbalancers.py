@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kvirt.base.area import Area, area
+from kvirt.base.area import Area, area, serves
 from kvirt.errors import NotSupported
+from kvirt.names import safe_name
 from kvirt.result import Result
 from kvirt.shapes import LoadBalancerShape
 
@@ -23,8 +24,12 @@ class LoadBalancers(Area):
 
         The success holds ``ip`` where known. All or nothing.
         """
-        return self._attempt(self._create_loadbalancer, name, ports, checkpath, vms, domain, checkport, alias,
+        return self._attempt(self._create_loadbalancer_checked, name, ports, checkpath, vms, domain, checkport, alias,
                              internal, dnsclient, ip)
+
+    @serves('create_loadbalancer')
+    def _create_loadbalancer_checked(self, name: str, *args: Any) -> Mapping[str, Any] | None:
+        return self._create_loadbalancer(safe_name('load balancer', name), *args)
 
     def _create_loadbalancer(self, name: str, ports: Sequence[int] = (), checkpath: str = '/index.html',
                              vms: Sequence[str] = (), domain: str | None = None, checkport: int = 80,

@@ -174,7 +174,11 @@ class Networks(Area):
 
     def create_floating_ip(self, name: str) -> Result:
         """Take an address of the platform under *name*. The success holds ``ip``."""
-        return self._attempt(self._create_floating_ip, name)
+        return self._attempt(self._create_floating_ip_checked, name)
+
+    @serves('create_floating_ip')
+    def _create_floating_ip_checked(self, name: str) -> Mapping[str, Any] | None:
+        return self._create_floating_ip(safe_name('floating address', name))
 
     def _create_floating_ip(self, name: str) -> Mapping[str, Any] | None:
         raise NotSupported('')

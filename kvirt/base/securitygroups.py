@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kvirt.base.area import Area, area
+from kvirt.base.area import Area, area, serves
 from kvirt.errors import NotSupported
+from kvirt.names import safe_name
 from kvirt.result import Result
 
 
@@ -27,7 +28,11 @@ class SecurityGroups(Area):
         ``overrides['ports']`` lists what is allowed in: ``22``, ``'8000-8100'``, ``'53/udp'``, or a mapping of
         :class:`kvirt.shapes.Rule`. AlreadyExists.
         """
-        return self._attempt(self._create_security_group, name, overrides)
+        return self._attempt(self._create_security_group_checked, name, overrides)
+
+    @serves('create_security_group')
+    def _create_security_group_checked(self, name: str, overrides: Mapping[str, Any] | None) -> None:
+        self._create_security_group(safe_name('security group', name), overrides)
 
     def _create_security_group(self, name: str, overrides: Mapping[str, Any] | None = None) -> None:
         raise NotSupported('')

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kvirt.base.area import Area, area
+from kvirt.base.area import Area, area, serves
 from kvirt.errors import NotSupported
+from kvirt.names import safe_name
 from kvirt.result import Result
 
 
@@ -13,7 +14,11 @@ class Snapshots(Area):
 
     def create_snapshot(self, name: str, base: str) -> Result:
         """Take snapshot *name* of VM *base*. AlreadyExists. May block while disks are copied."""
-        return self._attempt(self._create_snapshot, name, base)
+        return self._attempt(self._create_snapshot_checked, name, base)
+
+    @serves('create_snapshot')
+    def _create_snapshot_checked(self, name: str, base: str) -> None:
+        self._create_snapshot(safe_name('snapshot', name), base)
 
     def _create_snapshot(self, name: str, base: str) -> None:
         raise NotSupported('')

@@ -49,6 +49,8 @@ class Storage(Area):
         gib = units.disk_gib(size)
         if novm:
             return self._create_disk(safe_name('volume', name), gib, pool, thin, image)
+        if overrides.get('diskname') is not None:
+            safe_name('volume', overrides['diskname'])
         return self._add_disk(name, gib, pool, thin, image, shareable, existing, interface, overrides)
 
     def _add_disk(self, name: str, size: int, pool: str | None, thin: bool, image: str | None, shareable: bool,

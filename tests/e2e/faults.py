@@ -57,8 +57,8 @@ class Faults:
                 answer = method(*args, **kwargs)
             finally:
                 self._inside.now = False
-            if here and self.way == 'killed after':
-                os.kill(os.getpid(), signal.SIGKILL)
+                if here and self.way == 'killed after':
+                    os.kill(os.getpid(), signal.SIGKILL)
             if here and self.way == 'answer lost':
                 raise InjectedError(name)
             return answer

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvirt.errors import InvalidInput
-from kvirt.names import ADJECTIVES, ANIMALS, did_you_mean, random_name, safe_name
+from kvirt.names import ADJECTIVES, ANIMALS, did_you_mean, dns_name, random_name, safe_name
 
 
 @pytest.mark.parametrize('name', ['a', 'A', '7', 'web', 'web-1', 'web_1', 'web.example', 'a' * 63, '0a', 'a_'])
@@ -55,3 +55,14 @@ def test_the_likely_word_is_suggested() -> None:
     assert did_you_mean('xyzzy', ['memory', 'numcpus']) == ''
     assert did_you_mean('x', []) == ''
     assert did_you_mean('memroy', iter(['memory'])) == ", did you mean 'memory'?"
+
+
+@pytest.mark.parametrize('name', ['web', 'web-1.example.org', 'web.example.org.', '_acme-challenge.web', '*', '@', '*.apps', 'A', 'a' * 63])
+def test_names_of_dns_records(name: str) -> None:
+    assert dns_name(name) == name
+
+
+@pytest.mark.parametrize('name', ['', '.', 'a..b', '-a', 'a-', 'a b', 'a\n', 'a/b', '<a>', "a'b", 'a.*', 'a' * 64, 'a.' * 150, 'ä', None, 7])
+def test_what_can_not_name_a_dns_record(name: object) -> None:
+    with pytest.raises(InvalidInput, match='can not name a DNS record'):
+        dns_name(name)

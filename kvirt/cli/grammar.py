@@ -1,0 +1,171 @@
+"""The grammar: verb, then noun. Tables of where each command lives, so that none is imported before it is used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from kvirt.cli.context import global_options
+from kvirt.names import did_you_mean
+
+VERB_ALIASES = {'add': 'create', 'run': 'create', 'install': 'create', 'remove': 'delete', 'get': 'list', 'show': 'info'}
+
+NOUN_ALIASES = {
+    'vms': 'vm', 'clients': 'client', 'host': 'client', 'hosts': 'client', 'profiles': 'profile', 'networks': 'network',
+    'net': 'network', 'nets': 'network', 'pools': 'pool', 'images': 'image', 'template': 'image', 'templates': 'image',
+    'isos': 'iso', 'disks': 'disk', 'vm-disk': 'disk', 'vm-disks': 'disk', 'nics': 'nic', 'vm-nic': 'nic',
+    'vm-nics': 'nic', 'flavors': 'flavor', 'instance-type': 'flavor', 'instance-types': 'flavor',
+    'keywords': 'keyword', 'parameter': 'keyword', 'parameters': 'keyword', 'providers': 'provider',
+    'orphan': 'orphans',
+}
+
+VERBS: dict[str, str] = {
+    'clone': 'Make a VM from another one',
+    'completion': 'Print the completion script of a shell',
+    'console': 'Open the display of a VM',
+    'create': 'Create things',
+    'delete': 'Delete things',
+    'disable': 'Leave a client out of what is done on all',
+    'download': 'Bring an image to where VMs are made',
+    'enable': 'Take a client in again',
+    'info': 'Show all that is known of something',
+    'list': 'List things',
+    'rename': 'Rename things',
+    'restart': 'Restart VMs',
+    'scp': 'Copy files to and from a VM',
+    'serial': 'Open the serial console of a VM',
+    'ssh': 'Log in to a VM, or run a command in it',
+    'start': 'Start VMs',
+    'stop': 'Stop VMs',
+    'switch': 'Choose the client that is used when none is named',
+    'update': 'Change things',
+    'version': 'Show the version',
+}
+
+COMMANDS: dict[str, str | dict[str, str]] = {
+    'clone': 'vms_change:clone', 'completion': 'completion:script', 'console': 'console:console',
+    'serial': 'console:serial', 'ssh': 'ssh:ssh', 'scp': 'ssh:scp', 'version': 'version:version',
+    'create': {'vm': 'vms_create:create', 'client': 'clients_create:create', 'profile': 'profiles:create',
+               'network': 'networks:create', 'pool': 'pools:create', 'disk': 'disks:create', 'nic': 'nics:create'},
+    'delete': {'vm': 'vms_change:delete', 'client': 'clients:delete', 'profile': 'profiles:delete',
+               'network': 'networks:delete', 'pool': 'pools:delete', 'image': 'images:delete', 'iso': 'images:delete_iso',
+               'disk': 'disks:delete', 'nic': 'nics:delete', 'orphans': 'orphans:delete'},
+    'disable': {'client': 'clients:disable'},
+    'download': {'image': 'images:download', 'iso': 'images:download_iso'},
+    'enable': {'client': 'clients:enable'},
+    'info': {'vm': 'vms:info', 'vm-config': 'vms_create:config', 'client': 'clients:info', 'profile': 'profiles:info',
+             'network': 'networks:info', 'pool': 'pools:info', 'flavor': 'flavors:info', 'keyword': 'keywords:info',
+             'provider': 'providers:info'},
+    'list': {'vm': 'vms:list_', 'client': 'clients:list_', 'profile': 'profiles:list_', 'network': 'networks:list_',
+             'pool': 'pools:list_', 'image': 'images:list_', 'iso': 'images:list_iso', 'disk': 'disks:list_',
+             'nic': 'nics:list_', 'flavor': 'flavors:list_', 'keyword': 'keywords:list_', 'provider': 'providers:list_',
+             'orphans': 'orphans:list_'},
+    'rename': {'vm': 'vms_change:rename'},
+    'restart': {'vm': 'vms_change:restart'},
+    'start': {'vm': 'vms_change:start'},
+    'stop': {'vm': 'vms_change:stop'},
+    'switch': {'client': 'clients:switch'},
+    'update': {'vm': 'vms_change:update', 'profile': 'profiles:update'},
+}
+
+
+class Group(click.Group):
+    """A group of commands given as a table: name to ``module:function``, or to a group."""
+
+    def __init__(self, name: str, help: str, table: Mapping[str, Any], aliases: Mapping[str, str], what: str) -> None:
+        super().__init__(name, help=help, invoke_without_command=True, no_args_is_help=False,
+                         params=global_options(()), subcommand_metavar=f'{what.upper()} ...',
+                         context_settings={'help_option_names': ['-h', '--help']},
+                         callback=click.pass_context(_show_help))
+        self._table, self._aliases, self._what = table, aliases, what
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        name = self._aliases.get(cmd_name, cmd_name)
+        entry = self._table.get(name)
+        if entry is None:
+            return None
+        if isinstance(entry, dict):
+            nouns = {alias: noun for alias, noun in NOUN_ALIASES.items() if noun in entry}
+            return Group(name, VERBS[name], entry, nouns, 'noun')
+        return load(entry)
+
+    def short_help(self, name: str) -> str:
+        """Return one line about a command, without loading it where the table says enough."""
+        if self._what == 'verb':
+            return VERBS[name]
+        command = load(self._table[name])
+        return command.get_short_help_str(limit=90)
+
+    def resolve_command(self, ctx: click.Context,
+                        args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        command = self.get_command(ctx, word)
+        if command is None and not ctx.resilient_parsing:
+            raise click.UsageError(self._unknown(word, args[1:]), ctx)
+        return (command.name if command else None), command, args[1:]
+
+    def _unknown(self, word: str, rest: list[str]) -> str:
+        likely = did_you_mean(word, [*self._table, *self._aliases])
+        if word.startswith('-'):
+            return f"unknown option '{word}'"
+        if self._what == 'noun':
+            return f"'{self.name}' knows no '{word}'{likely}"
+        noun, verb = NOUN_ALIASES.get(word, word), VERB_ALIASES.get(rest[0], rest[0]) if rest else ''
+        table = COMMANDS.get(verb)
+        if isinstance(table, dict) and noun in table:
+            likely = f", did you mean 'kvirt {verb} {noun}'?"
+        return f"unknown command '{word}'{likely}"
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section('Verbs' if self._what == 'verb' else 'What'):
+            formatter.write_dl([(name, self.short_help(name)) for name in self.list_commands(ctx)])
+        shown = {alias: name for alias, name in self._aliases.items() if name in self._table}
+        if shown:
+            formatter.write_paragraph()
+            words = [f"{name}: {', '.join(alias for alias in shown if shown[alias] == name)}"
+                     for name in dict.fromkeys(shown.values())]
+            formatter.write_text(f"Also called: {'; '.join(words)}.")
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self._what == 'verb':
+            with formatter.section('Examples'):
+                formatter.write_text('kvirt create vm -i debian12 web')
+                formatter.write_text('kvirt ssh web')
+                formatter.write_text('kvirt -C fake list vm')
+            formatter.write_paragraph()
+            formatter.write_text("'kvirt VERB' shows what a verb can be applied to; every command has --help.")
+
+
+def load(entry: str) -> click.Command:
+    """Return the command at ``module:function`` of this package."""
+    module, _, function = entry.partition(':')
+    command: click.Command = getattr(importlib.import_module(f'kvirt.cli.{module}'), function)
+    return command
+
+
+def _show_help(ctx: click.Context, /, **options: Any) -> None:
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def root() -> click.Group:
+    """Return the command ``kvirt`` itself."""
+    group = Group('kvirt', 'Virtual machines anywhere: one command line for libvirt and for clouds.', COMMANDS,
+                  VERB_ALIASES, 'verb')
+    group.params.append(click.Option(['--version'], is_flag=True, is_eager=True, expose_value=False,
+                                     help='Show the version.', callback=_version))
+    return group
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from kvirt.version import __version__
+        click.echo(f'kvirt {__version__}')
+        ctx.exit()
+

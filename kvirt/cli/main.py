@@ -1,0 +1,140 @@
+"""The entry of the command ``kvirt``: signals, logging, and the boundary where every error becomes one clear line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import click
+
+from kvirt.cli.errors import BROKEN_PIPE, BUG, CANCELLED, DONE, report, report_bug
+from kvirt.cli.grammar import root
+from kvirt.errors import KvirtError
+from kvirt.redact import RedactingFilter
+from kvirt.wait import CANCEL
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command, and return its exit code: 0 done, 1 failed, 2 usage, 130 cancelled."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = _wants_debug(arguments)
+    _log_to_stderr(logging.DEBUG if debug else logging.WARNING)
+    try:
+        with _signals():
+            return _run(arguments, debug)
+    except KeyboardInterrupt:
+        click.echo('Cancelled', err=True)
+        return CANCELLED
+    finally:
+        CANCEL.clear()
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    try:
+        code = root().main(arguments, prog_name='kvirt', standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else DONE
+    except BrokenPipeError:
+        _drop_output()
+        return BROKEN_PIPE
+    except (KvirtError, click.ClickException) as error:
+        if debug:
+            logging.getLogger(__name__).debug('where it happened', exc_info=True)
+        return report(error)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        if debug:
+            raise
+        report_bug(error)
+        return BUG
+
+
+def _wants_debug(arguments: Sequence[str]) -> bool:
+    """Tell if debugging is asked for, before anything is parsed, since parsing can fail too."""
+    before = arguments[:arguments.index('--')] if '--' in arguments else arguments
+    verb = next((word for word in before if not word.startswith('-')), '')
+    # What stands behind the name of a VM belongs to the guest's command, so only the front of ssh is looked at.
+    front = before[:before.index(verb) + 1] if verb in ('ssh', 'scp') else before
+    return '-d' in front or '--debug' in front
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM cancel all that waits, and end the main thread's work; the second one is patient."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen = 0
+
+    def cancel(number: int, frame: FrameType | None) -> None:
+        nonlocal seen
+        seen += 1
+        CANCEL.set()
+        if seen == 1:
+            raise KeyboardInterrupt
+        if seen == 2:
+            os.write(2, b'Still undoing what was begun; once more leaves it behind\n')
+        else:
+            os._exit(CANCELLED)
+
+    before = {number: signal.signal(number, cancel) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _drop_output() -> None:
+    """Point the output at nothing, so that Python does not complain about the closed pipe at its end."""
+    with open(os.devnull, 'w') as nothing:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                os.dup2(nothing.fileno(), stream.fileno())
+            except (OSError, ValueError):
+                continue  # not a real file, as in tests: nothing will be flushed into it
+
+
+class _Lines(logging.Formatter):
+    """``Warning: text``; a traceback only while debugging."""
+
+    def __init__(self, debug: bool) -> None:
+        super().__init__()
+        self._debug = debug
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f'{record.levelname.capitalize()}: {record.getMessage()}'
+        return f'{line}\n{record.exc_text}' if self._debug and record.exc_text else line
+
+
+class _Stderr(logging.StreamHandler[Any]):
+    """Write to what stderr is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def _log_to_stderr(level: int) -> None:
+    handler = _Stderr()
+    handler.addFilter(RedactingFilter())
+    handler.setFormatter(_Lines(level == logging.DEBUG))
+    top = logging.getLogger()
+    for old in [each for each in top.handlers if isinstance(each, _Stderr)]:
+        top.removeHandler(old)
+    top.addHandler(handler)
+    # Libraries log what they also raise; people are told once.
+    top.setLevel(level if level == logging.DEBUG else logging.CRITICAL)
+    logging.getLogger('kvirt').setLevel(level)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""Text for people: nothing in it can move a terminal's cursor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def plain(text: str) -> str:
+    """Return *text* with control characters made visible, so that a name from elsewhere can't play with the terminal."""
+    return ''.join(char if char.isprintable() else char.encode('unicode_escape').decode() for char in text)
+
+
+def cell(value: Any) -> str:
+    """Return *value* as people read it in a table or a line: nothing, yes, no, or ``a, b``."""
+    if value is None:
+        return ''
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if isinstance(value, float):
+        return f'{value:.4f}'.rstrip('0').rstrip('.')
+    if isinstance(value, dict):
+        return ' '.join(f'{key}={cell(item)}' for key, item in value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ', '.join(cell(item) for item in value)
+    return plain(str(value))

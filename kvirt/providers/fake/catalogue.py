@@ -1,0 +1,62 @@
+"""What every world begins with, and what it sells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kvirt.providers.fake.records import Group, Image, Network, Pool, Record, Zone
+from kvirt.shapes import Flavor
+
+LOCATIONS = {
+    'lisbon': {'description': 'Lisbon, by the river', 'country': 'PT'},
+    'oslo': {'description': 'Oslo, by the fjord', 'country': 'NO'},
+    'tokyo': {'description': 'Tokyo, by the bay', 'country': 'JP'},
+}
+
+LIMITS = {'vms': 5000, 'floating_ips': 50, 'buckets': 100, 'loadbalancers': 50}
+"""How many of each an account may have."""
+
+FLOATING = '203.0.113.0/24'
+"""Where floating addresses and those of load balancers come from: a range that is kept free for documentation."""
+
+_HOURS = 720  # of a month, as most clouds count
+
+
+def _flavor(name: str, numcpus: int, memory: int, disk: int, price: float, *, gpus: int = 0, location: str | None = None,
+            stoppable: bool = True, resizable: bool = True, preemptible: bool = False) -> Flavor:
+    return Flavor(name=name, numcpus=numcpus, memory=memory, disk=disk, gpus=gpus, price_hourly=price,
+                  price_monthly=round(price * _HOURS, 2), currency='EUR', location=location, stoppable=stoppable,
+                  resizable=resizable, preemptible=preemptible, firewall=True)
+
+
+FLAVORS = {flavor.name: flavor for flavor in sorted((
+    _flavor('micro', 1, 1024, 10, 0.005),
+    _flavor('small', 2, 2048, 20, 0.010),
+    _flavor('medium', 2, 4096, 40, 0.020),
+    _flavor('large', 4, 8192, 80, 0.040),
+    _flavor('xlarge', 8, 16384, 160, 0.080),
+    _flavor('spot-large', 4, 8192, 80, 0.012, stoppable=False, preemptible=True),
+    _flavor('gpu-small', 8, 32768, 200, 0.900, gpus=1, location='oslo', resizable=False),
+    _flavor('gpu-large', 32, 131072, 800, 6.400, gpus=8, location='oslo', resizable=False),
+), key=lambda flavor: flavor.name)}
+
+IMAGES = {'almalinux9': 10, 'arch': 2, 'centos9stream': 10, 'debian11': 2, 'debian12': 2, 'debian13': 3, 'fedora42': 5,
+          'fedora43': 5, 'opensuse': 1, 'rocky8': 10, 'rocky9': 10, 'ubuntu2204': 3, 'ubuntu2404': 4}
+"""Short names, and sizes in GiB."""
+
+ISOS = ('rescue.iso',)
+
+
+def first_things() -> Iterator[Record]:
+    """Yield what is there before anybody made anything."""
+    yield Pool(name='default', path='/var/lib/fake/default')
+    yield Pool(name='fast', path='fakegroup/fast', type='lvm', capacity=200)
+    yield Network(name='default', cidr='192.168.122.0/24')
+    yield Group(name='default', description='ssh', rules=[
+        {'protocol': 'tcp', 'cidr': '0.0.0.0/0', 'from_port': 22, 'to_port': 22}])
+    for short, size in IMAGES.items():
+        yield Image(name=short, short=short, size=size)
+    for iso in ISOS:
+        yield Image(name=iso, iso=True)
+    for zone in ('example.com', 'fake.test'):
+        yield Zone(name=zone)

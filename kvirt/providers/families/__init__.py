@@ -1,0 +1,1 @@
+"""What several platforms share. A provider may import from here, and never from another provider."""

@@ -1,0 +1,9 @@
+"""The whole suite, for the provider that the command line names: ``pytest --pyargs kvirt.testing --kvirt-provider NAME``."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvirt.testing.conformance import *  # noqa: F403
+
+pytestmark = pytest.mark.xdist_group('conformance')
