@@ -17,7 +17,7 @@ setup(
     long_description_content_type='text/markdown',
     python_requires='>=3.10',
     packages=find_packages(include=['kvirt', 'kvirt.*']),
-    package_data={'kvirt': ['py.typed', 'data/*.yaml']},
+    package_data={'kvirt': ['py.typed', 'data/*.yaml', 'guest/*.sh', 'providers/kvm/*.S']},
     install_requires=['PyYAML>=6', 'Jinja2>=3.1', 'click>=8.1', 'rich>=13', 'msgspec>=0.18', 'pycdlib>=1.14',
                       'paramiko>=3.4', 'requests>=2.31'],
     extras_require={
@@ -25,5 +25,8 @@ setup(
         'test': ['pytest>=8', 'hypothesis>=6', 'pytest-timeout>=2', 'pytest-xdist>=3', 'ruff>=0.6', 'mypy>=1.10',
                  'types-PyYAML', 'types-paramiko', 'types-requests'],
     },
-    entry_points={'console_scripts': ['kvirt = kvirt.cli.main:main']},
+    entry_points={
+        'console_scripts': ['kvirt = kvirt.cli.main:main'],
+        'pytest11': ['kvirt.testing.plugin = kvirt.testing.plugin'],
+    },
 )

@@ -13,20 +13,24 @@ import inspect
 import logging
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kvirt import redact
 from kvirt.base.options import decode_options, meta_of
+from kvirt.copies import DISTINCT, copy_names, copy_values
 from kvirt.decode import field_types
 from kvirt.errors import InvalidInput, KvirtError, NotFound, NotSupported, Problem, Unavailable
+from kvirt.keywords import table
 from kvirt.names import did_you_mean, safe_name
+from kvirt.parallel import in_parallel
 from kvirt.profiles import Layer, Merged, Profiles, merge
 from kvirt.providers import registry
 from kvirt.result import Result
 from kvirt.settings import GENERIC, Client, Settings
 from kvirt.spec import HARDWARE, KEYWORDS, VmSpec, decode_vm, is_keyword
+from kvirt.update import update_vm
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +163,10 @@ class Kconfig:
         """
         layers = self.settings.layers(self._section, frozenset(KEYWORDS))
         if customprofile is not None:
-            layers.append(Layer('profile', {key: value for key, value in customprofile.items() if key != 'type'}))
+            if customprofile.get('base'):
+                layers += self.profiles.layers(str(customprofile['base']))
+            layers.append(Layer('profile', {key: value for key, value in customprofile.items()
+                                            if key not in ('type', 'base')}))
         elif profile and profile in self.profiles:
             layers += self.profiles.layers(profile)
         elif profile:
@@ -203,6 +210,66 @@ class Kconfig:
         if spec.start and (wait or spec.wait or spec.waitcommand):
             return self.wait_vm(name, spec, k=provider, tick=tick)
         return result
+
+    def check_vm(self, name: str, profile: str | None = None, overrides: Mapping[str, Any] | None = None,
+                 customprofile: Mapping[str, Any] | None = None, basedir: str | Path = '.') -> list[dict[str, Any]]:
+        """Return what VM *name* would be made of, without making or connecting to anything: a row for each keyword.
+
+        A row has ``keyword``, ``value``, and ``origin``: the layer that it came from. InvalidInput names every fault.
+        """
+        safe_name('VM', name)
+        merged = self.vm_values(profile, overrides, customprofile)
+        keywords, _ = self._split(merged, Path(basedir))
+        decode_vm(keywords, honoured=getattr(registry.load(self._section.type), 'honours', HARDWARE), provider=self.type,
+                  where=merged.where)
+        origins = {key: layer.source for key, layer in merged.origins.items()}
+        builtin = {keyword.name: keyword.default for keyword in table()}
+        given = [{'keyword': key, 'value': value, 'origin': origins.get(key, 'profile')}
+                 for key, value in merged.values.items()]
+        return given + [{'keyword': key, 'value': value, 'origin': 'built-in'} for key, value in builtin.items()
+                        if key not in merged.values]
+
+    def create_vms(self, name: str, count: int, profile: str | None = None, overrides: Mapping[str, Any] | None = None,
+                   customprofile: Mapping[str, Any] | None = None, basedir: str | Path = '.', wait: bool = False,
+                   tick_for: Callable[[str], Tick] | None = None) -> dict[str, Result]:
+        """Create *count* VMs called ``name-0``, ``name-1``, ..., some at a time; return the outcome of each.
+
+        They belong to the plan *name* unless another is given. Static addresses, MAC addresses and uuid count up.
+        """
+        def create(index: int) -> Result:
+            try:
+                values = {'plan': name, **(overrides or {}), **copy_values(merged, index)}
+            except KvirtError as error:
+                return Result.failure(error)
+            return self.create_vm(names[index], profile, values, customprofile, basedir=basedir, wait=wait,
+                                  tick=tick_for(names[index]) if tick_for else None)
+
+        names = copy_names(name, count)
+        merged = self.vm_values(profile, overrides, customprofile).values
+        merged = {key: merged[key] for key in ('plan', *DISTINCT) if key in merged}
+        return dict(zip(names, in_parallel(range(count), create), strict=True))
+
+    def update_vm(self, name: str, values: Mapping[str, Any]) -> Result:
+        """Change VM *name* as *values* say; see :func:`kvirt.update.update_vm`."""
+        return update_vm(self.k, name, values)
+
+    def download_image(self, image: str | None = None, url: str | None = None, pool: str | None = None,
+                       name: str | None = None, size: int | None = None, cmds: Sequence[str] = (),
+                       arch: str | None = None, progress: Callable[[int, int | None], None] | None = None) -> Result:
+        """Bring a well-known *image* (``debian12``), or the one at *url*, to *pool*, under *name* or its own name."""
+        from kvirt.guest import images
+        try:
+            provider = self.k
+            if not url:
+                known = images.find(image or '', arch or getattr(provider, 'arch', None) or 'x86_64')
+                if known is None:
+                    raise NotFound(f"there is no well-known image '{image}'{did_you_mean(image or '', images.names())}",
+                                   hint='Any other one can be had with its URL')
+                url = known.url
+        except KvirtError as error:
+            return Result.failure(error)
+        return Result.of(provider.add_image(url, pool=pool, short=image, cmds=cmds, name=name, size=size,
+                                            progress=progress))
 
     def _context(self, provider: Any, extra: Mapping[str, Any], basedir: str | Path) -> dict[str, Any]:
         """Return what ``create`` of our own providers takes beside keywords; one in kcli's manner takes overrides."""
@@ -280,10 +347,14 @@ class Kconfig:
         from kvirt.guest import ssh
         ssh.pin(self.known_hosts, self.ssh_alias((k or self.k).info(name) or {'name': name}), public_key)
 
-    def delete_vm(self, name: str, snapshots: bool = False) -> Result:
-        """Delete VM *name* and forget its ssh host key."""
+    def delete_vm(self, name: str, snapshots: bool = False, keep_disks: bool = False) -> Result:
+        """Delete VM *name* and forget its ssh host key. With *keep_disks* all its disks but the root one stay."""
         from kvirt.guest import ssh
         known = self.k.info(name)
+        if keep_disks:
+            detached = Result.of(self.k.detach_disks(name))
+            if not detached.ok:
+                return detached
         result = Result.of(self.k.delete(name, snapshots=snapshots))
         if result.ok and known:
             ssh.forget(self.known_hosts, self.ssh_alias(known))

@@ -85,6 +85,10 @@ class Profiles:
             raise InvalidInput(Problem(f'profile {name} must be a mapping of keywords', self._where(name)))
         return value
 
+    def values(self, name: str) -> dict[str, Any]:
+        """Return the values of profile *name*, with those of its bases below."""
+        return merge(self.layers(name)).values
+
     def layers(self, name: str) -> list[Layer]:
         """Return the layers of profile *name*, its furthest base first. A circle of bases is InvalidInput."""
         chain: list[str] = []

@@ -50,6 +50,10 @@ class Settings:
         chosen = home or (Path(self.environ['KVIRT_HOME']) if self.environ.get('KVIRT_HOME') else None)
         self.home = (chosen or Path.home() / '.kvirt').expanduser()
         self._kcli = None if chosen else Path.home() / '.kcli'
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the files anew."""
         self.config = self._read('config.yml') or self._read('config.yaml')
         self.sections = self._sections()
         self.defaults: dict[str, Any] = self.sections.pop('default', None) or {}
@@ -132,6 +136,17 @@ class Settings:
             names = [name.strip() for name in wanted.split(',') if name.strip()]
             return list(dict.fromkeys(names))
         return [self.default_client()]
+
+    def targets(self, wanted: str | None) -> list[str]:
+        """Return the clients that *wanted* means, with the enabled members of each group in its place."""
+        names: list[str] = []
+        for name in self.select(wanted):
+            client = self.client(name)
+            names += [name] if client.type != 'group' else [
+                member for member in client.members if self.client(member).enabled]
+        if not names:
+            raise NotFound('no client is enabled', hint="'kvirt enable client NAME' enables one")
+        return list(dict.fromkeys(names))
 
     def default_client(self) -> str:
         """Return the client in use when none is named; NotFound tells how to make one."""

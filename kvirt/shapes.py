@@ -92,7 +92,7 @@ class PoolShape(TypedDict, total=False):
     path: str
     capacity: float
     available: float
-    status: str
+    status: Status
 
 
 class DiskRow(TypedDict, total=False):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ['kvirt.testing.plugin']
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption('--update-golden', action='store_true', help='rewrite the golden files instead of comparing')

@@ -68,7 +68,7 @@ class Storage(Area):
         raise NotSupported('')
 
     def detach_disks(self, name: str) -> Result:
-        """Detach every disk but the root one from VM *name* and keep them. The success lists them in ``disks``."""
+        """Detach every disk but the root one from VM *name* and keep them. The success lists their paths in ``disks``."""
         return self._attempt(self._detach_disks, name)
 
     def _detach_disks(self, name: str) -> Mapping[str, Any] | None:

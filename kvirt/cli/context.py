@@ -165,12 +165,14 @@ class Command(click.Command):
         own, common = [], []
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
-                (common if isinstance(param, GlobalOption) else own).append(record)
-        for title, records in (('Options', own), ('Global options', common)):
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
+            if isinstance(param, GlobalOption):
+                common.append(param.opts[0])
+            elif record is not None and isinstance(param, click.Option):
+                own.append(record)
+        with formatter.section('Options'):
+            formatter.write_dl(own)
+        formatter.write_paragraph()
+        formatter.write_text(f"And those of 'kvirt --help': {' '.join(common)}")
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section('Example'):

@@ -78,7 +78,7 @@ class Group(click.Group):
     def __init__(self, name: str, help: str, table: Mapping[str, Any], aliases: Mapping[str, str], what: str) -> None:
         super().__init__(name, help=help, invoke_without_command=True, no_args_is_help=False,
                          params=global_options(()), subcommand_metavar=f'{what.upper()} ...',
-                         context_settings={'help_option_names': ['-h', '--help']},
+                         context_settings={'help_option_names': ['-h', '--help'], 'max_content_width': 100},
                          callback=click.pass_context(_show_help))
         self._table, self._aliases, self._what = table, aliases, what
 
@@ -95,12 +95,12 @@ class Group(click.Group):
             return Group(name, VERBS[name], entry, nouns, 'noun')
         return load(entry)
 
-    def short_help(self, name: str) -> str:
+    def about(self, name: str) -> str:
         """Return one line about a command, without loading it where the table says enough."""
         if self._what == 'verb':
             return VERBS[name]
         command = load(self._table[name])
-        return command.get_short_help_str(limit=90)
+        return command.get_short_help_str(limit=75)
 
     def resolve_command(self, ctx: click.Context,
                         args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
@@ -122,9 +122,15 @@ class Group(click.Group):
             likely = f", did you mean 'kvirt {verb} {noun}'?"
         return f"unknown command '{word}'{likely}"
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self._what == 'verb':
+            super().format_options(ctx, formatter)
+            return
+        self.format_commands(ctx, formatter)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section('Verbs' if self._what == 'verb' else 'What'):
-            formatter.write_dl([(name, self.short_help(name)) for name in self.list_commands(ctx)])
+            formatter.write_dl([(name, self.about(name)) for name in self.list_commands(ctx)])
         shown = {alias: name for alias, name in self._aliases.items() if name in self._table}
         if shown:
             formatter.write_paragraph()
@@ -140,6 +146,9 @@ class Group(click.Group):
                 formatter.write_text('kvirt -C fake list vm')
             formatter.write_paragraph()
             formatter.write_text("'kvirt VERB' shows what a verb can be applied to; every command has --help.")
+        else:
+            formatter.write_paragraph()
+            formatter.write_text("The options of 'kvirt --help' may stand anywhere.")
 
 
 def load(entry: str) -> click.Command:

@@ -22,7 +22,8 @@ def harness_of(config: pytest.Config, folder: Path) -> Harness:
     provider = config.getoption('--kvirt-provider') or kind.provider
     if not provider:
         pytest.exit('which provider? give --kvirt-provider NAME', returncode=pytest.ExitCode.USAGE_ERROR)
-    harness = type(kind.__name__, (kind,), {'provider': provider})(folder)
+    harness = kind(folder)
+    harness.provider = provider
     harness.options = {**kind.options, **_pairs(config, '--kvirt-option')}
     harness.keywords = {**kind.keywords,
                         **{key: yaml.safe_load(value) for key, value in _pairs(config, '--kvirt-create').items()}}

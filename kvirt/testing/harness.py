@@ -6,7 +6,7 @@ import itertools
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from kvirt.base import Kbase
 from kvirt.base.options import decode_options
@@ -22,7 +22,7 @@ class Harness:
     where files may be put.
     """
 
-    provider: ClassVar[str] = ''
+    provider: str = ''
     """The provider's name: in kvirt's catalog, or an entry point."""
 
     options: Mapping[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The whole suite, for the provider that the command line names: ``pytest --pyargs kvirt.testing --kvirt-provider NAME``."""
+"""The whole suite, for the provider of the command line: ``pytest --pyargs kvirt.testing --kvirt-provider NAME``."""
 
 from __future__ import annotations
 

@@ -128,7 +128,8 @@ def _plain(value: Any) -> Any:
 
 
 def _is_list(operation: str) -> bool:
-    return (operation.startswith('list') or operation in ('volumes', 'network_ports')) and operation not in _IN_THEIR_OWN_ORDER
+    listing = operation.startswith('list') or operation in ('volumes', 'network_ports')
+    return listing and operation not in _IN_THEIR_OWN_ORDER
 
 
 def fault_of_order(answer: Any) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -43,6 +44,7 @@ class Account(Kbase):
 
     Options: ClassVar[type[Options]] = FakeOptions
     honours: ClassVar[frozenset[str]] = HARDWARE
+    conn: World
 
     def __init__(self, state: str | None = None, location: str = 'lisbon', seed: str = '', boot_seconds: float = 0,
                  now: str | None = None, faults: Sequence[str] = (), home: str | None = None, debug: bool = False,
@@ -88,6 +90,7 @@ class Account(Kbase):
 
     def _ask(self, hook: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Count the call where a fault depends on it; every operation passes here once."""
+        @functools.wraps(hook)
         def counted(*args: Any, **kwargs: Any) -> T:
             if 'transient' in self.faults or 'ratelimit' in self.faults:
                 with self.conn.change() as world:
@@ -96,8 +99,6 @@ class Account(Kbase):
                 if trouble is not None:
                     raise trouble
             return hook(*args, **kwargs)
-        counted.__name__ = hook.__name__
-        vars(counted).update(vars(getattr(hook, '__func__', hook)))
         return super()._ask(counted, *args, **kwargs)
 
     # time, numbers
@@ -170,6 +171,11 @@ class Account(Kbase):
     def limit(self, name: str) -> int:
         """Return how many of a kind the account may have."""
         return self.faults.numbers.get('quota', LIMITS[name]) if name == 'vms' else LIMITS[name]
+
+
+def lacks(vm: Vm, what: str, name: str, known: Iterable[str]) -> NotFound:
+    """Return the error that says that *vm* has no *what* called *name*, and the likely one of those *known*."""
+    return NotFound(f'VM {vm.name} has no {what} {name}{did_you_mean(name, known)}')
 
 
 def _with_parents(path: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kvirt.guest import images
 from kvirt.providers.fake.records import Group, Image, Network, Pool, Record, Zone
 from kvirt.shapes import Flavor
 
@@ -40,9 +41,8 @@ FLAVORS = {flavor.name: flavor for flavor in sorted((
     _flavor('gpu-large', 32, 131072, 800, 6.400, gpus=8, location='oslo', resizable=False),
 ), key=lambda flavor: flavor.name)}
 
-IMAGES = {'almalinux9': 10, 'arch': 2, 'centos9stream': 10, 'debian11': 2, 'debian12': 2, 'debian13': 3, 'fedora42': 5,
-          'fedora43': 5, 'opensuse': 1, 'rocky8': 10, 'rocky9': 10, 'ubuntu2204': 3, 'ubuntu2404': 4}
-"""Short names, and sizes in GiB."""
+IMAGE_SIZE = 2
+"""Of every image, in GiB."""
 
 ISOS = ('rescue.iso',)
 
@@ -54,8 +54,8 @@ def first_things() -> Iterator[Record]:
     yield Network(name='default', cidr='192.168.122.0/24')
     yield Group(name='default', description='ssh', rules=[
         {'protocol': 'tcp', 'cidr': '0.0.0.0/0', 'from_port': 22, 'to_port': 22}])
-    for short, size in IMAGES.items():
-        yield Image(name=short, short=short, size=size)
+    for short in images.names():
+        yield Image(name=short, short=short, size=IMAGE_SIZE)
     for iso in ISOS:
         yield Image(name=iso, iso=True)
     for zone in ('example.com', 'fake.test'):

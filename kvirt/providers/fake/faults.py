@@ -55,7 +55,8 @@ class Faults:
             match = _WORD.fullmatch(str(word))
             name = match['name'] if match else str(word)
             if match is None or name not in FAULTS:
-                raise InvalidInput(f"unknown fault '{word}'{did_you_mean(name, FAULTS)}", hint=f"Known: {', '.join(FAULTS)}")
+                raise InvalidInput(f"unknown fault '{word}'{did_you_mean(name, FAULTS)}",
+                                   hint=f"Known: {', '.join(FAULTS)}")
             if (name in steps) != bool(match['step']):
                 raise InvalidInput(f"fault '{word}' can not be read", hint=f'{name}: {FAULTS[name]}')
             if match['step']:

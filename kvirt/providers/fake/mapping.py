@@ -9,17 +9,18 @@ from typing import cast
 from kvirt.providers.fake.catalogue import FLAVORS
 from kvirt.providers.fake.records import Disk, Network, Nic, Pool, Subnet, Vm, Volume
 from kvirt.shapes import DiskShape, NetworkShape, NicShape, Status, VmInfo, VmRow
+from kvirt.spec import HARDWARE
 
 STATUS: Mapping[str, Status] = {'creating': 'pending', 'abandoned': 'failed', 'booting': 'pending', 'on': 'running',
                                 'halting': 'stopping', 'off': 'stopped'}
 """Every word of the fake, and the standard one."""
 
-COMPUTED = frozenset({*VmInfo.__annotations__, *VmRow.__annotations__, 'stoppable', 'rebootable', 'resizable',
-                      'preemptible', 'firewall', 'securitygroups', 'iso'}
+_FLAGS = ('stoppable', 'rebootable', 'resizable', 'preemptible', 'firewall')
+
+COMPUTED = frozenset({*VmInfo.__annotations__, *_FLAGS, *HARDWARE, 'securitygroups', 'iso'}
                      - {'image', 'plan', 'profile', 'user', 'owner', 'hostkey'})
 """What info tells of a VM by itself; a text kept on the VM can't take its place."""
 
-_FLAGS = ('stoppable', 'rebootable', 'resizable', 'preemptible', 'firewall')
 _PREFIX = {'virtio': 'vd', 'scsi': 'sd', 'sata': 'sd', 'ssd': 'sd', 'ide': 'hd'}
 
 
@@ -102,7 +103,7 @@ def network_shape(network: Network) -> NetworkShape:
     if network.domain:
         shape['domain'] = network.domain
     if isinstance(network, Subnet):
-        shape.update({'network': network.network, 'id': network.id})  # type: ignore[typeddict-item]
+        return cast(NetworkShape, {**network.settings, **shape, 'network': network.network, 'id': network.id})
     return cast(NetworkShape, {**network.settings, **shape})
 
 

@@ -162,8 +162,12 @@ class Subnet(Network):
     """A part of a network."""
 
     what: ClassVar[str] = 'subnet'
-    id: str
-    network: str
+    id: str = ''
+    network: str = ''
+
+
+class PublicRange(Network):
+    """Where public addresses come from."""
 
 
 class FloatingIp(Record):
@@ -225,7 +229,7 @@ class Key(Record):
 
 
 class Balancer(Record):
-    """A load balancer; ``vms`` are ids."""
+    """A load balancer; ``vms`` are ids, ``network`` is where its address comes from when it is an internal one."""
 
     what: ClassVar[str] = 'load balancer'
     ip: str
@@ -233,4 +237,4 @@ class Balancer(Record):
     vms: list[str]
     checkpath: str
     checkport: int
-    internal: bool = False
+    network: str | None = None

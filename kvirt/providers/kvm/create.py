@@ -11,7 +11,7 @@ import logging
 import uuid as uuids
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,7 @@ class Create(Networks, Images, Host):
         volumes = [self.planned(name, index, disk, spec) for index, disk in enumerate(self._disks(spec))]
         iso = [domain.cdrom(self.iso_path(spec.iso), host)] if spec.iso else []
         fresh = spec.uuid or str(uuids.uuid4())
+        guest = replace(guest, mounts=tuple(domain.mounts(spec, host)))
         seed = guest.seed([nic.mac or '' for nic in nics], fresh) if guest.kind else None
         seed_name = f'{name}.iso'
         pool = self.pool(spec.pool)
@@ -226,10 +227,10 @@ class Create(Networks, Images, Host):
 
     def fields(self, spec: VmSpec, guest: Guest) -> dict[str, str]:
         """Return what is kept on the VM: the fields that kcli knows, and ours."""
-        static = next((str(net.interface.ip) for net in spec.cards() if net.interface), None)
+        first = spec.cards()[0].interface if spec.nets else None
         values = {'creationdate': domain.creation_date(datetime.now(timezone.utc)), 'plan': spec.plan,
                   'profile': spec.profile, 'image': spec.image, 'owner': spec.owner, 'domain': spec.domain,
-                  'user': guest.user if guest.kind else None, 'ip': static, 'tags': ','.join(spec.tags),
+                  'user': guest.user if guest.kind else None, 'ip': str(first.ip) if first else None, 'tags': ','.join(spec.tags),
                   'userport': str(spec.vmport) if spec.vmport else None,
                   'hostkey': guest.host_key.fingerprint if guest.host_key else None,
                   'insecure': 'true' if spec.insecure else None, **spec.metadata}

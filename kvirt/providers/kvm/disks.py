@@ -46,8 +46,9 @@ class Disks(Create):
 
     def _attach(self, native: libvirt.virDomain, view: Domain, volume: libvirt.virStorageVol, interface: str,
                 overrides: Mapping[str, Any], shareable: bool) -> dict[str, Any]:
-        disk = Disk(path=volume.path(), format=cast(Any, volume_format(volume)), bus=cast(Bus, interface),
-                    serial=overrides.get('serial'), wwn=overrides.get('wwn'))
+        wanted = Disk(path=volume.path(), format=cast(Any, volume_format(volume)), bus=cast(Bus, interface),
+                      serial=overrides.get('serial'), wwn=overrides.get('wwn'))
+        disk = domain.with_bus(wanted, self.host_of(view))
         target = domain.next_target(disk.bus or 'virtio', {known.target for known in view.disks if known.target})
         element = domain.disk_element(disk, target)
         if shareable:

@@ -41,6 +41,13 @@ class Host(Probe):
         nodes = len(self.capabilities_xml.findall('host/topology/cells/cell')) or 1
         return domain.read_host(text, nodes)
 
+    def host_of(self, view: domain.Domain) -> domain.Host:
+        """Return what the host offers to a VM that exists."""
+        if self.driver == 'test':
+            return domain.Host(arch='i686', virttype='test')
+        return domain.read_host(self._domain_capabilities(view.emulator or None, view.arch or self.arch,
+                                                          view.machine or None, view.virttype or 'qemu'))
+
     def _domain_capabilities(self, emulator: str | None, arch: str, machine: str | None, virttype: str) -> str:
         key = (emulator, arch, machine, virttype)
         with self._facts_lock:

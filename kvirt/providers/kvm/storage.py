@@ -16,13 +16,14 @@ from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSup
 from kvirt.names import did_you_mean
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.lookup import Lookup
-from kvirt.shapes import DiskRow, PoolShape
+from kvirt.shapes import DiskRow, PoolShape, Status
 
 GIB = 1024**3
 _CHUNK = 1024**2
-_POOL_STATUS = {libvirt.VIR_STORAGE_POOL_INACTIVE: 'stopped', libvirt.VIR_STORAGE_POOL_BUILDING: 'pending',
-                libvirt.VIR_STORAGE_POOL_RUNNING: 'running', libvirt.VIR_STORAGE_POOL_DEGRADED: 'failed',
-                libvirt.VIR_STORAGE_POOL_INACCESSIBLE: 'failed'}
+_POOL_STATUS: dict[int, Status] = {
+    libvirt.VIR_STORAGE_POOL_INACTIVE: 'stopped', libvirt.VIR_STORAGE_POOL_BUILDING: 'pending',
+    libvirt.VIR_STORAGE_POOL_RUNNING: 'running', libvirt.VIR_STORAGE_POOL_DEGRADED: 'failed',
+    libvirt.VIR_STORAGE_POOL_INACCESSIBLE: 'failed'}
 _FILE_POOLS = ('dir', 'fs', 'netfs')
 _IMAGE_SUFFIXES = ('.qcow2', '.img', '.raw', '.qc2', '.vmdk', '.vdi')
 

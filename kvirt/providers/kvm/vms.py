@@ -99,7 +99,8 @@ class Vms(Create):
         found['native_status'] = NATIVE.get(state, str(state))
         found['autostart'] = bool(native.autostart())
         found['nets'] = [self._nic_shape(nic, leases) for nic in view.nics]
-        found['disks'] = [self._disk_shape(native, disk) for disk in view.disks if disk.device == 'disk']
+        found['disks'] = [self._disk_shape(native, disk) for disk in view.disks
+                          if disk.device == 'disk' and not disk.readonly]
         found['snapshots'] = self._snapshot_shapes(native)
         return found
 
@@ -224,10 +225,12 @@ class Vms(Create):
         if not native.isActive():
             self._redefine(native, domain.with_memory(self.persistent_xml(native), memory))
             return None
-        if memory > native.maxMemory() // 1024:
-            raise Conflict(f'VM {name} is running and was made with at most {native.maxMemory() // 1024} MiB',
-                           hint='Stop it first')
-        if memory != view.memory:
+        now = native.maxMemory() // 1024
+        if memory > now and view.max_memory > now:  # made with memoryhotplug: it has free slots
+            native.attachDeviceFlags(domain.to_text(domain.memory_module(memory - now)), self.affected(native))
+        elif memory > now:
+            raise Conflict(f'VM {name} is running and was made with at most {now} MiB', hint='Stop it first')
+        elif memory != view.memory:
             native.setMemoryFlags(memory * 1024, self.affected(native))
         return None
 

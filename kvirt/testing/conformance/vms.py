@@ -137,7 +137,8 @@ class TestCreate:
             assert provider.info(name)['id'] == result['id']
 
     def test_no_host_key_is_made_when_it_would_not_be_verified(self, platform: Platform, provider: Kbase) -> None:
-        assert 'hostkey' not in ok(provider.create(platform.harness.name('vm'), **platform.asked(insecure=True)))
+        result = ok(provider.create(platform.harness.name('vm'), **platform.asked(insecure=True)))
+        assert 'hostkey' not in result
 
     def test_the_fingerprint_of_the_host_key_is_kept_on_the_vm(self, platform: Platform, provider: Kbase) -> None:
         assert provider.info(platform.vm())['hostkey'].startswith('SHA256:')
@@ -145,14 +146,14 @@ class TestCreate:
     def test_a_vm_is_started_unless_asked_otherwise(self, platform: Platform) -> None:
         name = platform.harness.name('vm')
         asked = platform.asked()
-        del asked['start']
+        asked.pop('start', None)
         ok(platform.provider.create(name, **asked))
         platform.wait(name, 'running')
 
     def test_a_typical_vm(self, platform: Platform, provider: Kbase) -> None:
         name = platform.running(
-            plan='shop', profile='small', owner='alice', tags=['a', 'b'], numcpus=2, memory='1g', disks=[12, {'size': '2G'}],
-            nets=[platform.network, {'name': platform.network}], cmds=['echo "a: b" > /x', '[ -f /x ] && echo done'],
+            plan='shop', profile='small', owner='alice', tags=['a', 'b'], numcpus=2, memory='1g',
+            disks=[12, {'size': '2G'}], nets=[platform.network, {'name': platform.network}], cmds=['echo "a: b" > /x', '[ -f /x ] && echo done'],
             files=[{'path': '/etc/motd', 'content': 'hello\n', 'mode': '0644'}], hostname='shop', domain='lab.example',
             metadata={'team': 'web'}, HTTP_PROXY='http://proxy.example:3128', wait=False)
         known: dict[str, Any] = {**provider.info(name)}
@@ -196,9 +197,9 @@ class TestCreate:
         ({'files': [{'path': '/x', 'origin': '/no/such/file'}]}, ['InvalidInput', 'NotFound']),
         ({'scripts': ['/no/such/script.sh']}, ['InvalidInput', 'NotFound']),
         ({'cmds': ['echo {{ no_such_value }}']}, ['InvalidInput']),
-    ], ids=lambda value: ' '.join(map(str, value)) if isinstance(value, dict) else '')
-    def test_a_create_that_can_not_be_makes_nothing(self, platform: Platform, provider: Kbase, keywords: dict[str, Any],
-                                                    errors: list[str]) -> None:
+    ], ids=lambda value: ' '.join(f'{key} {each}' for key, each in value.items()) if isinstance(value, dict) else '')
+    def test_a_create_that_can_not_be_makes_nothing(self, platform: Platform, provider: Kbase,
+                                                    keywords: dict[str, Any], errors: list[str]) -> None:
         if None in keywords.get('nets', ()):
             keywords = {'nets': [platform.network, 'no-such-network']}
         if 'pool' in str(keywords) and not provider.supports('list_pools'):
@@ -211,8 +212,8 @@ class TestCreate:
         ok(provider.create(name, **platform.asked()))
 
     def test_every_fault_of_the_keywords_is_told_at_once(self, platform: Platform, provider: Kbase) -> None:
-        reason = refused(provider.create(platform.harness.name('vm'), **platform.asked(memroy=1, numcpus='x', disks=['10Q'])),
-                         'InvalidInput')
+        asked = platform.asked(memroy=1, numcpus='x', disks=['10Q'])
+        reason = refused(provider.create(platform.harness.name('vm'), **asked), 'InvalidInput')
         assert all(word in reason for word in ('memroy', 'numcpus', '10Q'))
 
 

@@ -22,7 +22,6 @@ from kvirt.providers.kvm.domain.metadata import (
     info_element,
     iso_date,
     read_info,
-    update,
 )
 from kvirt.providers.kvm.domain.nics import Nic, nic_element, random_mac
 from kvirt.providers.kvm.domain.reader import DiskView, Domain, GraphicsView, NicView, read
@@ -32,5 +31,5 @@ __all__ = [
     'Host', 'Journal', 'Nic', 'NicView', 'add', 'build', 'cdrom', 'cdrom_element', 'check_text', 'clone',
     'creation_date', 'disk_element', 'info_element', 'iso_date', 'machine_for', 'memory_module', 'mounts',
     'next_target', 'nic_element', 'parse', 'random_mac', 'read', 'read_host', 'read_info', 'read_journal', 'seed_disk',
-    'to_metadata', 'to_text', 'update', 'view_element', 'with_bus', 'with_cpus', 'with_iso', 'with_memory',
+    'to_metadata', 'to_text', 'view_element', 'with_bus', 'with_cpus', 'with_iso', 'with_memory',
 ]

@@ -138,8 +138,10 @@ def clone(xml: str, name: str, uuid: str, macs: Sequence[str], sources: Mapping[
         block.append(metadata.info_element(info))
     if owned is not None:
         block.append(owned)
+    for system in domain.iterfind("os[@firmware='efi']"):
+        _drop(system, 'nvram')
     for variables in domain.iterfind('os/nvram'):
-        variables.text = None
+        variables.text = None  # but the template stays: nothing else tells where to take them from
         variables.attrib.pop('type', None)
         _drop(variables, 'source')
     for system in domain.iterfind('sysinfo/system'):

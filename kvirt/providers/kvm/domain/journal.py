@@ -54,14 +54,11 @@ class Journal:
     def from_element(cls, owned: Element) -> Journal:
         """Return the journal of an ``<owned>``, with or without namespace. What can't be read is empty."""
         pid = owned.get('pid', '')
-        volumes = tuple((child.get('pool', ''), child.get('name', '')) for child in owned if _is_volume(child))
+        volumes = tuple((child.get('pool', ''), child.get('name', '')) for child in owned
+                        if local(child.tag) == 'volume' and child.get('name'))
         return cls(state='creating' if owned.get('state') == 'creating' else 'done', host=owned.get('host', ''),
                    pid=int(pid) if pid.isdecimal() else 0, started=owned.get('started', ''),
                    since=owned.get('since', ''), volumes=volumes)
-
-
-def _is_volume(child: Element) -> bool:
-    return isinstance(child.tag, str) and local(child.tag) == 'volume' and bool(child.get('name'))
 
 
 def read_journal(domain: Element) -> Journal | None:

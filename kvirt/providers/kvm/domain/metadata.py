@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from kvirt.errors import InvalidInput
-from kvirt.providers.kvm.domain.element import check_text, local, metadata_children, parse, to_metadata
+from kvirt.providers.kvm.domain.element import check_text, local, metadata_children
 
 INFO_PREFIX = 'kvirt'
 INFO_URI = 'kvirt'
@@ -34,23 +34,12 @@ def info_element(fields: Mapping[str, str]) -> Element:
 
 def fields_of(info: Element) -> dict[str, str]:
     """Return the fields of an ``<info>``, with or without namespace; those we do not know as well."""
-    return {local(child.tag): child.text or '' for child in info if isinstance(child.tag, str)}
+    return {local(child.tag): child.text or '' for child in info}
 
 
 def read_info(domain: Element) -> dict[str, str]:
     """Return the fields that *domain* carries, none when it was made by others."""
     return next((fields_of(info) for info in metadata_children(domain, TAG)), {})
-
-
-def update(metadata: str | None, changes: Mapping[str, str | None]) -> str:
-    """Return the text for libvirt's setMetadata: *metadata*, what it holds now, with *changes*; None removes a field."""
-    fields = fields_of(parse(metadata)) if metadata else {}
-    for name, value in changes.items():
-        if value is None:
-            fields.pop(name, None)
-        else:
-            fields[name] = value
-    return to_metadata(info_element(fields))
 
 
 def creation_date(moment: datetime) -> str:

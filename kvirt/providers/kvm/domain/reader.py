@@ -95,7 +95,7 @@ def read(xml: str) -> Domain:
     """Return what *xml* says of its domain; an empty Domain when it is no XML."""
     try:
         root = parse(xml)
-    except ParseError:
+    except (ParseError, ValueError):
         return Domain()
     vcpu, system = root.find('vcpu'), root.find('os')
     most = _number(vcpu.text) if vcpu is not None else 0

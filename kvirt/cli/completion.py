@@ -1,0 +1,115 @@
+"""Shell completion: scripts for the shells, and names from live data, which never fail and never take long."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from kvirt.cli.context import Session, command
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from kvirt.config import Kconfig
+
+Complete = Callable[[click.Context, click.Parameter, str], 'list[CompletionItem]']
+
+SHELLS = ('bash', 'zsh', 'fish')
+FIELDS = ('name', 'status', 'ip', 'image', 'plan', 'profile', 'id', 'flavor', 'numcpus', 'memory', 'location', 'client')
+_PATIENCE = 2.0  # seconds that a backend has to answer
+
+
+@command('completion', example='source <(kvirt completion bash)')
+@click.argument('shell', type=click.Choice(SHELLS))
+def script(session: Session, shell: str) -> None:
+    """Print the completion script of a shell.
+
+    bash: put 'source <(kvirt completion bash)' into ~/.bashrc. zsh: the same into ~/.zshrc.
+    fish: 'kvirt completion fish > ~/.config/fish/completions/kvirt.fish'.
+    """
+    from click.shell_completion import get_completion_class
+
+    from kvirt.cli.grammar import root
+    kind = get_completion_class(shell)
+    assert kind is not None
+    made = kind(root(), {}, 'kvirt', '_KVIRT_COMPLETE')
+    # Not made.source(): it would run the shell to learn its version.
+    click.echo(kind.source_template % made.source_vars())
+
+
+def choices(*words: str) -> Complete:
+    """Return a completion of fixed words."""
+    return lambda ctx, param, incomplete: _items(words, incomplete)
+
+
+def live(read: Callable[[Kconfig], Iterable[str]]) -> Complete:
+    """Return a completion of the names that *read* gives of the client in use."""
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        session = ctx.ensure_object(Session)
+        return _items(_patiently(lambda: [name for client in session.clients for name in read(session.config(client))]),
+                      incomplete)
+    return complete
+
+
+def local(read: Callable[[Session], Iterable[str]]) -> Complete:
+    """Return a completion of the names that *read* gives, without asking a backend."""
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return _items(_patiently(lambda: read(ctx.ensure_object(Session))), incomplete)
+    return complete
+
+
+def _patiently(read: Callable[[], Iterable[str]]) -> list[str]:
+    found: list[str] = []
+
+    def attempt() -> None:
+        try:
+            found.extend(read())
+        except Exception:  # noqa: BLE001 - whatever is wrong, the user is typing: offer nothing
+            return
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    return list(found)
+
+
+def _items(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+    return [CompletionItem(word) for word in sorted(set(words)) if word.startswith(incomplete) and word.isprintable()]
+
+
+def _client_names(session: Session) -> list[str]:
+    return [*session.settings.clients(), 'fake', 'all']
+
+
+def _keywords(session: Session) -> list[str]:
+    from kvirt.spec import KEYWORDS
+    return list(KEYWORDS)
+
+
+def _providers(session: Session) -> list[str]:
+    from kvirt.providers.catalog import CATALOG
+    return [entry.name for entry in CATALOG]
+
+
+clients = local(_client_names)
+configured = local(lambda session: session.settings.clients())
+profiles = local(lambda session: session.settings.profiles().names())
+keywords = local(_keywords)
+providers = local(_providers)
+vms = live(lambda config: [row['name'] for row in config.k.list()])
+images = live(lambda config: config.k.volumes())
+isos = live(lambda config: config.k.volumes(iso=True))
+networks = live(lambda config: config.k.list_networks())
+pools = live(lambda config: config.k.list_pools())
+disks = live(lambda config: config.k.list_disks())
+flavors = live(lambda config: [flavor.name for flavor in config.k.list_flavors()])
+
+
+def is_completing() -> bool:
+    """Tell if the shell asks for completions, so that nothing may be printed."""
+    return '_KVIRT_COMPLETE' in os.environ

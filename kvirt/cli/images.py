@@ -1,0 +1,99 @@
+"""Images and ISOs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from kvirt.cli import output
+from kvirt.cli.completion import images, isos, local, pools
+from kvirt.cli.context import Session, command
+from kvirt.cli.reads import from_clients
+from kvirt.cli.targets import change, changes
+from kvirt.cli.types import name_argument, name_option, names_argument
+from kvirt.errors import InvalidInput
+from kvirt.result import Result
+
+COLUMNS = ('name', 'pool', 'size', 'short', 'id')
+
+
+def _well_known(session: Session) -> list[str]:
+    from kvirt.guest.images import names
+    return list(names())
+
+
+def _list(iso: bool, noun: str, plural: str) -> Callable[..., Any]:
+    def run(session: Session, extended: bool, short: bool) -> int:
+        rows, further, code = from_clients(session, lambda config: [
+            row if extended else {'name': row} for row in config.k.volumes(iso=iso, extended=extended)])
+        columns = [column for column in COLUMNS if any(row.get(column) is not None for row in rows)]
+        output.rows(session, rows, [*columns[:1], *further, *columns[1:]], empty=f'There are no {plural}', short=short)
+        return code
+    run.__doc__ = f'List {plural}.'
+    for decorator in (click.option('-s', '--short', is_flag=True, help='Print names only.'),
+                      click.option('-e', '--extended', is_flag=True, help='Show pool and size (GiB) as well.')):
+        run = decorator(run)
+    return command(noun, example=f'kvirt list {noun} -e')(run)
+
+
+def _delete(noun: str, complete: Any) -> Callable[..., Any]:
+    def run(session: Session, names: tuple[str, ...], pool: str | None) -> int:
+        config = session.config()
+        session.confirm(f"Delete {noun} {', '.join(names)} on {config.client}?")
+        return changes(session, names, lambda name: Result.of(config.k.delete_image(name, pool=pool)),
+                       f'{noun[:1].upper()}{noun[1:]} {{}} deleted on {config.client}')
+    run.__doc__ = f'Delete {noun}s; one that a disk is a thin clone of is refused.'
+    for decorator in (name_option('-p', '--pool', help='Pool that it is in.', complete=pools),
+                      names_argument(complete, required=True)):
+        run = decorator(run)
+    return command(noun, example=f'kvirt delete {noun} -y old')(run)
+
+
+def _download(noun: str, known: bool) -> Callable[..., Any]:
+    def run(session: Session, name: str | None, url: str | None, pool: str | None) -> int:
+        from kvirt.cli.progress import transfer
+        values = session.parameters()
+        unknown = set(values) - {'arch', 'size', 'pool', 'name', 'cmds', 'url'}
+        if unknown:
+            raise InvalidInput(f"'{min(unknown)}' means nothing here", hint='Give arch, size, pool, name, cmds or url')
+        url = url or values.get('url')
+        if not url and (not name or not known):
+            raise InvalidInput(f'give the {noun} to download' if known else 'give its URL with -u')
+        config = session.config()
+        with transfer(session, name or str(url).rpartition('/')[2]) as progress:
+            result = config.download_image(
+                name if not url or known else None, url, pool=pool or values.get('pool'), size=_gib(values.get('size')),
+                name=values.get('name') or (name if url else None), cmds=_texts(values.get('cmds')),
+                arch=values.get('arch'), progress=progress)
+        found = str(result.get('image') or name)
+        done = 'is there already' if result.get('found') else 'downloaded'
+        return change(session, found, result, f'{noun[:1].upper()}{noun[1:]} {found} {done} on {config.client}')
+    run.__doc__ = (f'Bring an {noun} to where VMs are made: a well-known one by its name, or any by its URL.' if known
+                   else 'Bring an ISO to where VMs are made, by its URL.')
+    for decorator in (name_option('-p', '--pool', help='Pool to put it in.', complete=pools),
+                      click.option('-u', '--url', metavar='URL', help='http(s) address, or a local file.'),
+                      name_argument(local(_well_known) if known else None, required=False)):
+        run = decorator(run)
+    example = 'kvirt download image debian12' if known else 'kvirt download iso -u https://example.com/live.iso'
+    return command(noun, parameters=True, example=example)(run)
+
+
+def _gib(size: Any) -> int | None:
+    from kvirt.units import disk_gib
+    return None if size is None else disk_gib(size)
+
+
+def _texts(cmds: Any) -> list[str]:
+    if cmds is None:
+        return []
+    return [str(cmd) for cmd in cmds] if isinstance(cmds, list) else [str(cmds)]
+
+
+list_ = _list(False, 'image', 'images')
+list_iso = _list(True, 'iso', 'ISOs')
+delete = _delete('image', images)
+delete_iso = _delete('iso', isos)
+download = _download('image', True)
+download_iso = _download('iso', False)

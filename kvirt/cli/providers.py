@@ -1,0 +1,40 @@
+"""Providers, and what each of them can do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kvirt.cli import output
+from kvirt.cli.completion import providers
+from kvirt.cli.context import Session, command
+from kvirt.cli.types import name_argument
+
+
+@command('provider', example='kvirt list provider')
+def list_(session: Session) -> None:
+    """List the providers, and how to install what each of them needs."""
+    from kvirt.providers import registry
+    rows: list[dict[str, Any]] = []
+    for entry in registry.entries():
+        missing = registry.missing(entry)
+        rows.append({'name': entry.name, 'title': entry.title, 'installed': not missing,
+                     'install': f"pip install 'kvirt[{entry.name}]'" if missing else ''})
+    columns = ('name', 'title', 'installed', 'install') if any(row['install'] for row in rows) else (
+        'name', 'title', 'installed')
+    output.rows(session, rows, columns)
+
+
+@command('provider', example='kvirt info provider kvm')
+@name_argument(providers)
+def info(session: Session, name: str) -> None:
+    """Show a provider: what it can do, and why not what it can't; its options; the hardware keywords it honours."""
+    from kvirt.providers.describe import describe
+    known = describe(name)
+    if session.output != 'table':
+        output.facts(session, known)
+        return
+    output.facts(session, {key: known[key] for key in ('name', 'title', 'aliases', 'summary', 'honours')})
+    print()
+    output.rows(session, known['options'], ('option', 'type', 'default', 'meaning', 'environment'))
+    print()
+    output.rows(session, known['operations'], ('area', 'operation', 'mark', 'reason'))

@@ -1,0 +1,65 @@
+"""VMs: what is known of them."""
+
+from __future__ import annotations
+
+import click
+
+from kvirt.cli import output
+from kvirt.cli.completion import FIELDS, choices, vms
+from kvirt.cli.context import Session, command
+from kvirt.cli.errors import report, worst
+from kvirt.cli.types import names_argument
+from kvirt.errors import InvalidInput, NotFound
+
+FILTERS = ('name', 'status', 'ip', 'image', 'network', 'plan', 'profile')
+COLUMNS = ('name', 'status', 'ip', 'image', 'plan', 'profile')
+
+
+@command('vm', parameters=True, example='kvirt list vm -P status=running -P plan=web')
+@click.option('-s', '--short', is_flag=True, help='Print names only.')
+@click.option('--sort', 'key', metavar='FIELD', default='name', help='Sort by this field.',
+              shell_complete=choices(*FIELDS))
+def list_(session: Session, short: bool, key: str) -> int:
+    """List VMs.
+
+    -P filters: name, status, ip, image, network, plan or profile; a value may hold * and ?.
+    """
+    from kvirt.cli.reads import from_clients
+    from kvirt.filters import matching
+    wanted = session.parameters()
+    rows, further, code = from_clients(session, lambda config: matching(config.k, wanted))
+    if key not in FIELDS and rows and not any(key in row for row in rows):
+        raise InvalidInput(f"there is no field '{key}' to sort by", hint=f"Fields are {', '.join(rows[0])}")
+    rows.sort(key=lambda row: (row.get(key) is None, not isinstance(row.get(key), int), row.get(key) or 0
+                               if isinstance(row.get(key), int) else str(row.get(key) or '')))
+    columns = [*COLUMNS[:1], *further, *COLUMNS[1:]]
+    if key not in columns:
+        columns.append(key)
+    output.rows(session, rows, columns, empty='There are no VMs', short=short)
+    return code
+
+
+@command('vm', example='kvirt info vm web -f ip,status -v')
+@names_argument(vms)
+@click.option('-f', '--fields', metavar='FIELD,...', help='Show these fields only.')
+@click.option('-v', '--values', is_flag=True, help='Print values without their names.')
+def info(session: Session, names: tuple[str, ...], fields: str | None, values: bool) -> int:
+    """Show all that is known of VMs, by default of the last one created."""
+    from kvirt.cli.targets import targets
+    wanted = [field.strip() for field in (fields or '').split(',') if field.strip()]
+    found = []
+    codes = []
+    chosen = targets(session, names)
+    for target in chosen:
+        known = dict(target.config.k.info(target.name, fields=wanted))
+        if known or target.config.k.exists(target.name):
+            found.append(known)
+        else:
+            codes.append(report(NotFound(f'VM {target.name} does not exist on client {target.config.client}',
+                                         hint="'kvirt list vm' shows them all")))
+    if values:
+        for known in found:
+            output.values(session, known, wanted or list(known))
+    elif found:
+        output.facts(session, found[0] if len(chosen) == 1 else found)
+    return worst(codes)

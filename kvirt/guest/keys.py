@@ -1,0 +1,125 @@
+"""Ssh keys: the users' public keys that go into a guest, and the host key that it is born with."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from kvirt.errors import InvalidInput, Problem
+from kvirt.spec import VmSpec
+
+_KINDS = ('ed25519', 'ecdsa', 'rsa')
+_PUBLIC = re.compile(r'(?P<type>(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+)\s+(?P<key>[A-Za-z0-9+/=]+)(?:\s+[^\r\n]*)?')
+
+
+@dataclass(frozen=True)
+class HostKey:
+    """The ssh host key of a guest. ``private`` is in OpenSSH's own format, ``public`` a line ``ssh-ed25519 AAAA...``."""
+
+    private: str
+    public: str
+
+    @classmethod
+    def generate(cls) -> HostKey:
+        """Make a fresh ed25519 key."""
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        key = Ed25519PrivateKey.generate()
+        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH,
+                                    serialization.NoEncryption())
+        public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        return cls(private.decode(), public.decode())
+
+    @property
+    def fingerprint(self) -> str:
+        """The key's fingerprint as OpenSSH shows it: ``SHA256:...``."""
+        return fingerprint(self.public)
+
+
+def fingerprint(public_key: str) -> str:
+    """Return the SHA256 fingerprint of a public key line."""
+    digest = hashlib.sha256(base64.b64decode(public_key.split()[1])).digest()
+    return 'SHA256:' + base64.b64encode(digest).decode().rstrip('=')
+
+
+def valid_key(text: str) -> str | None:
+    """Return a public key line without surrounding space, None when *text* is none."""
+    match = _PUBLIC.fullmatch(text.strip())
+    if not match:
+        return None
+    try:
+        blob = base64.b64decode(match['key'], validate=True)
+    except binascii.Error:
+        return None
+    # The first field of the blob repeats the type; a truncated or mangled key fails here.
+    length = int.from_bytes(blob[:4], 'big')
+    return text.strip() if blob[4:4 + length] == match['type'].encode() and len(blob) > 4 + length else None
+
+
+def public_keys(spec: VmSpec, *, home: Path | None = None, basedir: Path = Path('.')) -> tuple[str, ...]:
+    """Return the public keys that *spec* puts into the guest.
+
+    Without any, the first of kvirt's home, of ``~/.ssh``, of the ssh agent. InvalidInput names each that is no key, and
+    tells how to make one when there is none at all.
+    """
+    if spec.nokeys:
+        return ()
+    if spec.keys:
+        return _given(spec.keys, basedir)
+    for folder in (*([home] if home else []), Path.home() / '.ssh'):
+        for kind in _KINDS:
+            path = folder / f'id_{kind}.pub'
+            if path.is_file():
+                key = valid_key(path.read_text(errors='replace'))
+                if key is None:
+                    raise InvalidInput(f'{path} is no public ssh key')
+                return (key,)
+    agent = _from_agent()
+    if agent:
+        return agent
+    raise InvalidInput('there is no public ssh key to put into the guest',
+                       hint='Run: ssh-keygen -t ed25519, or give keys, or nokeys: true')
+
+
+def _given(keys: tuple[str, ...], basedir: Path) -> tuple[str, ...]:
+    problems: list[Problem] = []
+    found: list[str] = []
+    for entry in keys:
+        texts = [entry]
+        if not re.match(r'(ssh|ecdsa|sk-)', entry):
+            path = basedir / Path(entry).expanduser()
+            try:
+                texts = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith('#')]
+            except (OSError, UnicodeDecodeError, ValueError):
+                problems.append(Problem(f'keys: {entry[:60]!r} is neither a public key nor a file that holds one'))
+                continue
+        for text in texts:
+            key = valid_key(text)
+            if key is None:
+                problems.append(Problem(f'keys: {entry[:60]!r} is no valid public ssh key'))
+            else:
+                found.append(key)
+    if problems:
+        raise InvalidInput(problems)
+    return tuple(dict.fromkeys(found))
+
+
+def _from_agent() -> tuple[str, ...]:
+    try:
+        done = subprocess.run(['ssh-add', '-L'], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return tuple(key for key in map(valid_key, done.stdout.splitlines()) if key)
+
+
+def private_key_for(home: Path) -> Path | None:
+    """Return the private key of kvirt's home, None when there is none: ssh looks into ``~/.ssh`` by itself."""
+    found = (home / f'id_{kind}' for kind in _KINDS)
+    return next((path for path in found if path.is_file()), None)
+
+

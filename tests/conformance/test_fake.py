@@ -1,0 +1,31 @@
+"""The conformance suite on fake, where nothing may be skipped."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvirt.providers.fake import Kfake
+from kvirt.testing import Harness
+from kvirt.testing.conformance import *  # noqa: F403
+
+pytestmark = pytest.mark.xdist_group('fake')
+
+
+class FakeHarness(Harness):
+    """A fake world in a file of its own."""
+
+    provider = 'fake'
+    boots = True
+    interval = 0.01
+    many = 60
+
+
+@pytest.fixture(scope='module')
+def harness(tmp_path_factory: pytest.TempPathFactory) -> FakeHarness:
+    harness = FakeHarness(tmp_path_factory.mktemp('fake'))
+    harness.options = {'state': str(harness.folder / 'world.sqlite')}
+    return harness
+
+
+def test_fake_supports_everything(connection: Kfake) -> None:
+    assert {each.operation: each.reason for each in connection.capabilities() if not connection.supports(each.operation)} == {}

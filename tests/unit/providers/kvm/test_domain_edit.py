@@ -1,0 +1,196 @@
+"""Edits change what they are meant to, keep the rest, and give domains that libvirt takes."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from kvirt.errors import InvalidInput
+from kvirt.providers.kvm import domain
+from kvirt.providers.kvm.domain import Disk, DiskView, Host, Journal, Nic, read
+from kvirt.spec import decode_vm
+
+OLD, NEW = '0f2b6e53-5c8c-4b7b-8a3c-0c7c8a2d7f10', '22222222-3333-4444-8555-666666666666'
+PC = Host('x86_64', 'qemu', machine='pc-i440fx-7.2', cpu_modes=frozenset({'maximum'}), folders='virtiofs')
+ROOT = Disk('/p/a_0.img', bus='virtio')
+CARD = Nic(network='default', mac='52:54:00:00:00:01')
+
+
+def make(keywords: dict[str, object], *disks: Disk) -> Element:
+    return domain.build('a', OLD, decode_vm(keywords, honoured=domain.HONOURED), PC, [ROOT, *disks], [CARD])
+
+
+def text(keywords: dict[str, object], *disks: Disk) -> str:
+    return domain.to_text(make(keywords, *disks))
+
+
+def find(xml: str, path: str) -> Element:
+    element = domain.parse(xml).find(path)
+    assert element is not None
+    return element
+
+
+def test_cpus() -> None:
+    view = read(domain.with_cpus(text({}), 5))
+    assert (view.numcpus, view.max_cpus) == (5, 5)
+
+
+def test_cpus_below_the_ceiling_keep_it() -> None:
+    xml = text({'cpuhotplug': True}).replace('<os>', "<vcpus><vcpu id='0' enabled='yes'/></vcpus><os>")
+    view = read(domain.with_cpus(xml, 7))
+    assert (view.numcpus, view.max_cpus) == (7, 64)
+    assert domain.parse(domain.with_cpus(xml, 7)).find('vcpus') is None
+    assert read(domain.with_cpus(xml, 70)).max_cpus == 70
+
+
+def test_cpus_keep_the_layout_of_a_socket() -> None:
+    xml = text({'sockets': 2, 'cores': 2, 'threads': 2})
+    assert find(domain.with_cpus(xml, 16), 'cpu/topology').attrib == {'sockets': '4', 'cores': '2', 'threads': '2'}
+    with pytest.raises(InvalidInput, match='sockets of 4'):
+        domain.with_cpus(xml, 6)
+
+
+def test_cpus_of_numa_nodes() -> None:
+    assert find(domain.with_cpus(text({'memoryhotplug': True}), 3), 'cpu/numa/cell').get('cpus') == '0-2'
+    cells = [{'id': index, 'vcpus': str(index), 'memory': 256} for index in range(2)]
+    with pytest.raises(InvalidInput, match='NUMA'):
+        domain.with_cpus(text({'numa': cells}), 3)
+    with pytest.raises(InvalidInput, match='NUMA'):
+        domain.with_memory(text({'numa': cells}), 1024)
+
+
+def test_fewer_cpus_lose_their_pins() -> None:
+    xml = text({'numcpus': 4, 'cpupinning': [{'vcpus': '0-3', 'hostcpus': '0'}]})
+    assert [pin.get('vcpu') for pin in domain.parse(domain.with_cpus(xml, 2)).iter('vcpupin')] == ['0', '1']
+
+
+def test_memory() -> None:
+    view = read(domain.with_memory(text({}), 3000))
+    assert (view.memory, view.max_memory) == (3000, 3000)
+
+
+def test_memory_counts_what_was_plugged_in() -> None:
+    root = make({'memoryhotplug': True})
+    devices = root.find('devices')
+    assert devices is not None
+    devices.append(domain.memory_module(256))
+    xml = domain.with_memory(domain.to_text(root), 100 * 1024)
+    assert find(xml, 'cpu/numa/cell').attrib == {'id': '0', 'cpus': '0-1', 'memory': str(100 * 1024 - 256), 'unit': 'MiB'}
+    assert read(xml).memory == read(xml).max_memory == 100 * 1024
+    with pytest.raises(InvalidInput, match='256 MiB'):
+        domain.with_memory(domain.to_text(root), 256)
+
+
+def test_memory_modules_fit_linux() -> None:
+    with pytest.raises(InvalidInput, match='128'):
+        domain.memory_module(100)
+
+
+def test_iso_into_a_drive_and_out() -> None:
+    xml = text({}, domain.cdrom('/old.iso', PC))
+    assert [disk.path for disk in read(domain.with_iso(xml, '/a & b.iso')).disks] == [ROOT.path, '/a & b.iso']
+    assert [disk.path for disk in read(domain.with_iso(xml, None)).disks] == [ROOT.path, None]
+    assert find(domain.with_iso(xml, '/dev/sr0'), "devices/disk[@type='block']/source").get('dev') == '/dev/sr0'
+
+
+def test_iso_makes_a_drive_where_there_is_none() -> None:
+    for keywords, target, bus in (({'machine': 'pc'}, 'hda', 'ide'), ({'machine': 'q35'}, 'sda', 'sata')):
+        drive = read(domain.with_iso(text(keywords), '/a.iso')).disks[-1]
+        assert (drive.device, drive.path, drive.target, drive.bus) == ('cdrom', '/a.iso', target, bus)
+        assert drive.readonly
+    assert len(read(domain.with_iso(text({}), None)).disks) == 1
+
+
+def test_elements_that_mean_a_disk() -> None:
+    drive = read(text({}, domain.cdrom('/old.iso', PC))).disks[1]
+    assert domain.to_text(domain.cdrom_element(drive, None)).split() == [
+        '<disk', 'type="file"', 'device="cdrom">', '<target', 'dev="hda"', 'bus="ide"', '/>', '</disk>']
+    volume = DiskView('vdb', 'virtio', 'disk', None, 'p', 'v', 'raw', False, None)
+    element = domain.view_element(volume)
+    assert element.get('type') == 'volume' and element.find('source').attrib == {'pool': 'p', 'volume': 'v'}
+    block = domain.view_element(DiskView('vdb', 'virtio', 'disk', '/dev/vg/a', None, None, 'raw', False, None))
+    assert block.get('type') == 'block' and block.find('source').attrib == {'dev': '/dev/vg/a'}
+
+
+ORIGINAL = """<domain type='kvm' id='3'>
+  <name>a</name>
+  <uuid>0f2b6e53-5c8c-4b7b-8a3c-0c7c8a2d7f10</uuid>
+  <genid>43dc0cf8-809b-4adb-9bea-a9abb5f3d90e</genid>
+  <metadata>
+    <k:info xmlns:k='kvirt'><k:plan>old</k:plan></k:info>
+    <j:owned xmlns:j='urn:kvirt:journal:1' state='done'><j:volume pool='default' name='a_0.img'/></j:owned>
+    <os:libosinfo xmlns:os='http://libosinfo.org/xmlns/libvirt/domain/1.0'><os:os id='x'/></os:libosinfo>
+  </metadata>
+  <memory>524288</memory>
+  <sysinfo type='smbios'><system><entry name='uuid'>0f2b6e53-5c8c-4b7b-8a3c-0c7c8a2d7f10</entry>
+    <entry name='serial'>7</entry></system></sysinfo>
+  <os firmware='efi'><type>hvm</type><nvram template='/t.fd' type='file'><source file='/n/a.fd'/></nvram></os>
+  <devices>
+    <disk type='file' device='disk'><source file='/p/a_0.img'/><backingStore><source file='/p/base'/></backingStore>
+      <target dev='vda'/></disk>
+    <disk type='volume' device='disk'><source pool='p' volume='a_1'/><target dev='vdb'/></disk>
+    <disk type='file' device='disk'><source file='/p/shared'/><target dev='vdc'/></disk>
+    <disk type='file' device='cdrom'><target dev='sda'/></disk>
+    <interface type='network'><mac address='52:54:00:00:00:01'/><source network='n'/><target dev='mine'/></interface>
+    <interface type='network'><mac address='52:54:00:00:00:02'/><source network='n'/></interface>
+    <channel type='unix'><source mode='bind' path='/run/a.sock'/><target type='virtio' name='x'/></channel>
+    <graphics type='vnc' port='5907' autoport='yes'/>
+    <graphics type='spice' port='5999' autoport='no'/>
+  </devices>
+</domain>"""
+
+
+def test_clone() -> None:
+    journal = Journal('creating', 'h', 1, '2', 's', (('default', 'b_0.img'),))
+    root = domain.clone(ORIGINAL, 'b', NEW, ['52:54:00:00:00:09'], {'/p/a_0.img': '/p/b_0.img', 'p/a_1': '/dev/vg/b_1'},
+                        {'plan': 'new'}, journal.to_element())
+    xml = domain.to_text(root)
+    view = read(xml)
+    assert (view.name, view.uuid) == ('b', NEW)
+    assert [disk.path for disk in view.disks] == ['/p/b_0.img', '/dev/vg/b_1', '/p/shared', None]
+    assert view.nics[0].mac == '52:54:00:00:00:09'
+    assert view.nics[1].mac not in ('', '52:54:00:00:00:02')
+    assert (view.info, view.journal, view.nvram, view.uefi) == ({'plan': 'new'}, journal, None, True)
+    assert [shown.port for shown in view.graphics] == [None, 5999]
+    for gone in ('0f2b6e53', '43dc0cf8', 'id="3"', '/n/a.fd', '/p/base', 'a.sock', 'mine', '52:54:00:00:00:02', 'old'):
+        assert gone not in xml
+    for kept in ('libosinfo', '<entry name="serial">7</entry>'):
+        assert kept in xml
+
+
+def test_clone_keeps_the_template_of_firmware_that_was_chosen_by_hand() -> None:
+    root = domain.clone(ORIGINAL.replace(" firmware='efi'", ''), 'b', NEW, [], {}, {}, None)
+    variables = root.find('os/nvram')
+    assert variables is not None and variables.attrib == {'template': '/t.fd'}
+    assert not variables.text and len(variables) == 0
+
+
+def test_clone_of_a_vm_without_metadata() -> None:
+    root = domain.clone(text({}), 'b', NEW, ['52:54:00:00:00:09'], {}, {}, None)
+    assert read(domain.to_text(root)).info == {}
+
+
+def test_nothing_to_edit_is_said() -> None:
+    for edit in (lambda: domain.with_cpus('<domain/>', 1), lambda: domain.with_memory('<domain/>', 1),
+                 lambda: domain.with_iso('<domain/>', None)):
+        with pytest.raises(InvalidInput, match='the XML of the domain has no'):
+            edit()
+
+
+def test_seed_follows_the_root_disk() -> None:
+    q35 = Host('x86_64', 'kvm', machine='pc-q35-7.2')
+    for bus, wanted in (('virtio', ('virtio', 'disk')), ('scsi', ('scsi', 'disk')), ('sata', ('sata', 'cdrom')),
+                        ('nvme', ('sata', 'cdrom'))):
+        seed = domain.seed_disk('/s.iso', domain.Disk('/d', bus=bus), q35)
+        assert (seed.bus, seed.device) == wanted and seed.readonly and seed.format == 'raw'
+    assert domain.with_bus(domain.seed_disk('/s.iso', None, q35), q35).bus == 'virtio'
+
+
+def test_guests_are_told_how_to_mount_folders() -> None:
+    spec = decode_vm({'sharedfolders': ['/a', '/b']})
+    assert domain.mounts(spec, PC) == [('share0', '/a', 'virtiofs', 'nofail'), ('share1', '/b', 'virtiofs', 'nofail')]
+    old = domain.mounts(spec, Host('x86_64', 'kvm', folders='9p'))
+    assert [mount[2:] for mount in old] == [('9p', 'trans=virtio,version=9p2000.L,nofail')] * 2
+    tags = [element.get('dir') for element in make({'sharedfolders': ['/a', '/b']}).iterfind('.//filesystem/target')]
+    assert tags == ['share0', 'share1']
