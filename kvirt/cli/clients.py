@@ -73,7 +73,8 @@ def _enabling(enabled: bool, word: str, help: str) -> Callable[..., Any]:
             edit.enable_client(session.settings, name, enabled)
             session.say(f'Client {name} {word}')
     run.__doc__ = help
-    return names_argument(configured, required=True)(run)
+    made: Callable[..., Any] = names_argument(configured, required=True)(run)
+    return made
 
 
 enable = command('client', example='kvirt enable client lab')(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,7 +58,8 @@ class Providers(Group):
 def group(session: Session, name: str, members: str, algorithm: str) -> None:
     """Add a group: a client that stands for one of its members."""
     from kvirt import edit
-    edit.create_group(session.settings, name, [member.strip() for member in members.split(',') if member.strip()], algorithm)
+    listed = [member.strip() for member in members.split(',') if member.strip()]
+    edit.create_group(session.settings, name, listed, algorithm)
     session.say(f'Group {name} created')
 
 
@@ -78,8 +80,8 @@ def _command_of(provider: str) -> click.Command:
         edit.create_client(session.settings, name, provider, {**values, **session.parameters(), **references}, kept)
         session.say(f"Client {name} created; 'kvirt -C {name} info client' tells if it can be reached")
 
-    run.__doc__ = (f'Add a client of provider {provider}.\n\n--param sets keywords for all its VMs. Secrets are never taken '
-                   'from the command line, where others could read them: --KEY asks for one and keeps it in secrets.yml, '
+    run.__doc__ = (f'Add a client of provider {provider}.\n\n--param sets keywords for all its VMs. Secrets are never '
+                   'taken from the command line, where others could read them: --KEY asks for one and keeps it in secrets.yml, '
                    '--KEY-env, --KEY-command and --KEY-file say where it is found when it is needed.')
     made: Any = run
     for decorator in reversed([name_argument(), *_decorators(options)]):
@@ -95,15 +97,16 @@ def _decorators(options: list[dict[str, Any]]) -> list[Any]:
         variable = f'option_{key}'
         if option['secret']:
             decorators += [
-                click.option(flag, variable, is_flag=True, help=f"{option['meaning']}. Asked for, and kept in secrets.yml."),
-                click.option(f'{flag}-env', f'{variable}_env', metavar='VARIABLE', help='Environment variable that holds it.'),
+                click.option(flag, variable, is_flag=True,
+                             help=f"{option['meaning']}. Asked for, and kept in secrets.yml."),
+                click.option(f'{flag}-env', f'{variable}_env', metavar='VARIABLE', help='Variable that holds it.'),
                 click.option(f'{flag}-command', f'{variable}_command', metavar='COMMAND', help='Command that prints it.'),
                 click.option(f'{flag}-file', f'{variable}_file', metavar='FILE', help='File that holds it.')]
             continue
         flags = [flag, *([f'--{key}'] if '_' in key else []), *([_SHORT[key]] if key in _SHORT else [])]
         settings: dict[str, Any] = {'help': _help(option), 'required': option.get('required', False)}
         if option['type'] == 'true or false':
-            decorators.append(click.option(f'{flag}/--no-{flag[2:]}', variable, default=None, help=settings['help']))
+            decorators.append(click.option(f'{flag}/--no-{flag[2:]}', variable, default=None, **settings))
         else:
             words = option['type'].split(' or ')
             complete = choices(*words) if ' or ' in option['type'] else None
@@ -122,12 +125,14 @@ def _help(option: Mapping[str, Any]) -> str:
     return f"{option['meaning']}{' (' + '; '.join(further) + ')' if further else ''}."
 
 
-def _secret_values(session: Session, secrets: list[str], given: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+def _secret_values(session: Session, secrets: list[str],
+                   given: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     """Return what refers to a secret elsewhere, and the secrets that were asked for."""
+    ways = {'env': '${%s}', 'command': '?command:%s', 'file': '?file:%s'}
     references, kept = {}, {}
     for key in secrets:
-        ways = {'env': '${%s}', 'command': '?command:%s', 'file': '?file:%s'}
-        chosen = [pattern % given[f'option_{key}_{way}'] for way, pattern in ways.items() if given[f'option_{key}_{way}']]
+        chosen = [pattern % given[f'option_{key}_{way}'] for way, pattern in ways.items()
+                  if given[f'option_{key}_{way}']]
         if len(chosen) + bool(given[f'option_{key}']) > 1:
             raise InvalidInput(f'{key} is given in more than one way')
         if chosen:
@@ -139,11 +144,10 @@ def _secret_values(session: Session, secrets: list[str], given: Mapping[str, Any
 
 def _ask(session: Session, key: str) -> str:
     from kvirt import redact
-    stdin = click.get_text_stream('stdin')
-    if stdin.isatty():
+    if sys.stdin.isatty():
         secret = str(click.prompt(key, hide_input=True, err=True))
     else:
-        secret = stdin.readline().rstrip('\n')
+        secret = sys.stdin.readline().rstrip('\n')
     if not secret:
         raise KvirtError(f'no {key} was given')
     redact.remember(secret)

@@ -66,7 +66,8 @@ def _display(session: Session, known: dict[str, Any]) -> int:
     else:
         click.echo(url)
         if known.get('tunnel'):
-            session.say(f"It is reachable over ssh: ssh -L {known['port']}:{known['host']}:{known['port']} {known['tunnel']}")
+            forward = f"{known['port']}:{known['host']}:{known['port']}"
+            session.say(f"It is reachable over ssh: ssh -L {forward} {known['tunnel']}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -75,7 +76,7 @@ class Session:
         """Go on only if the user agrees; where nobody can be asked, only -y does."""
         if self.yes:
             return
-        if not click.get_text_stream('stdin').isatty():
+        if not sys.stdin.isatty():
             raise InvalidInput(f'{question} Nobody can be asked here', hint='Give -y to go on without')
         if not click.confirm(question, err=True):
             raise KvirtError('nothing was done')
@@ -180,14 +181,14 @@ class Command(click.Command):
                 formatter.write_text(line)
 
 
-def command(name: str | None = None, *, example: str, parameters: bool = False,
+def command(name: str | None = None, *, example: str, parameters: bool = False, cls: type[Command] = Command,
             **settings: Any) -> Callable[[Callable[..., Any]], Command]:
     """Make a command of a function whose first argument is the session.
 
     *example* ends its help; *parameters* tells that -P and --paramfile mean something to it.
     """
     def make(function: Callable[..., Any]) -> Command:
-        made = click.command(name, cls=Command, example=example, parameters=parameters, **settings)
+        made = click.command(name, cls=cls, example=example, parameters=parameters, **settings)
         return made(click.pass_obj(function))
     return make
 

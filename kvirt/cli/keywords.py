@@ -32,7 +32,8 @@ def info(session: Session, name: str) -> None:
     from kvirt.keywords import entry_keys, table
     known = {keyword.name: keyword for keyword in table()}
     if name not in known:
-        raise NotFound(f"there is no keyword '{name}'{did_you_mean(name, known)}", hint="'kvirt list keyword' shows them all")
+        raise NotFound(f"there is no keyword '{name}'{did_you_mean(name, known)}",
+                       hint="'kvirt list keyword' shows them all")
     facts: dict[str, Any] = {**asdict(known[name]), **_configured(session, name)}
     keys = entry_keys(name)
     if keys:

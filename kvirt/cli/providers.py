@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
+
 from kvirt.cli import output
 from kvirt.cli.completion import providers
 from kvirt.cli.context import Session, command
@@ -34,7 +36,7 @@ def info(session: Session, name: str) -> None:
         output.facts(session, known)
         return
     output.facts(session, {key: known[key] for key in ('name', 'title', 'aliases', 'summary', 'honours')})
-    print()
+    click.echo()
     output.rows(session, known['options'], ('option', 'type', 'default', 'meaning', 'environment'))
-    print()
+    click.echo()
     output.rows(session, known['operations'], ('area', 'operation', 'mark', 'reason'))

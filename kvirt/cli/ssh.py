@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from kvirt.cli.completion import live, vms
-from kvirt.cli.context import Command, Session
+from kvirt.cli.context import Command, Session, command
 from kvirt.cli.targets import one
 from kvirt.cli.types import NAME
 from kvirt.errors import InvalidInput, MissingDependency
@@ -49,7 +49,7 @@ def _reaching(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@click.command('ssh', cls=Ssh, example='kvirt ssh web uptime')
+@command('ssh', cls=Ssh, example='kvirt ssh web uptime')
 @click.argument('words', nargs=-1, metavar='[[USER@]VM] [COMMAND]...', type=click.UNPROCESSED, shell_complete=vms)
 @_reaching
 @click.option('-t', 'terminal', is_flag=True, help='Give the command a terminal.')
@@ -58,24 +58,22 @@ def _reaching(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option('-R', 'remote', metavar='FORWARD', multiple=True, help='Forward a port of the VM, as in ssh.')
 @click.option('-X', 'x11', is_flag=True, help='Forward X11.')
 @click.option('-Y', 'trusted', is_flag=True, help='Forward X11, trusted.')
-@click.pass_obj
 def ssh(session: Session, words: tuple[str, ...], terminal: bool, dynamic: tuple[str, ...], local: tuple[str, ...],
         remote: tuple[str, ...], x11: bool, trusted: bool, **reaching: Any) -> NoReturn:
     """Log in to a VM, by default to the last one created, or run a command in it."""
-    from kvirt.guest.ssh import command
+    from kvirt.guest.ssh import command as ssh_command
     config, target = _target(session, words[0] if words else '', **reaching)
     extra = [flag for flag, given in (('-t', terminal), ('-X', x11), ('-Y', trusted)) if given]
     for flag, values in (('-D', dynamic), ('-L', local), ('-R', remote)):
         extra += [part for value in values for part in (flag, value)]
-    _become(session, command(target, config.known_hosts, words[1:], extra=extra))
+    _become(session, ssh_command(target, config.known_hosts, words[1:], extra=extra))
 
 
-@click.command('scp', cls=Command, example='kvirt scp -r ./site web:/srv')
+@command('scp', example='kvirt scp -r ./site web:/srv')
 @click.argument('source', metavar='SOURCE', shell_complete=copyable)
 @click.argument('destination', metavar='DESTINATION', shell_complete=copyable)
 @_reaching
 @click.option('-r', '--recursive', is_flag=True, help='Copy whole directories.')
-@click.pass_obj
 def scp(session: Session, source: str, destination: str, recursive: bool, **reaching: Any) -> NoReturn:
     """Copy files to or from a VM: one of the two is [USER@]VM:PATH."""
     from kvirt.guest.ssh import copy_command

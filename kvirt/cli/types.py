@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
+
+F = TypeVar('F', bound=Callable[..., Any])
+Decorator = Callable[[F], F]
 
 _LONGEST = 255
 
 
-class Name(click.ParamType):
+class Name(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8.1
     """The name or id of a thing: one line of text. What it may hold beyond that, its kind decides."""
 
     name = 'name'
@@ -25,18 +29,18 @@ class Name(click.ParamType):
 NAME = Name()
 
 
-def names_argument(complete: Any = None, name: str = 'names', required: bool = False) -> Any:
+def names_argument(complete: Any = None, name: str = 'names', required: bool = False) -> Decorator[Any]:
     """Return a decorator that adds any number of names to a command."""
     return click.argument(name, nargs=-1, required=required, type=NAME, metavar='NAME...' if required else '[NAME]...',
                           shell_complete=complete)
 
 
-def name_argument(complete: Any = None, name: str = 'name', required: bool = True) -> Any:
+def name_argument(complete: Any = None, name: str = 'name', required: bool = True) -> Decorator[Any]:
     """Return a decorator that adds one name to a command."""
     return click.argument(name, required=required, type=NAME, metavar='NAME' if required else '[NAME]',
                           shell_complete=complete)
 
 
-def name_option(*flags: str, help: str, complete: Any = None, **settings: Any) -> Any:
+def name_option(*flags: str, help: str, complete: Any = None, **settings: Any) -> Decorator[Any]:
     """Return a decorator that adds an option with a name."""
     return click.option(*flags, type=NAME, metavar='NAME', help=help, shell_complete=complete, **settings)

@@ -18,6 +18,8 @@ from kvirt.template import expand, variables_of
 LIMIT = 32 * 1024**2
 """How many bytes of files a guest can be given: more is too much for the little memory that it configures itself in."""
 
+SCRIPTS = '/var/lib/kvirt/scripts'
+
 _FILE_HINT = "'render: false' leaves a file as it is"
 _SCRIPT_HINT = 'Put what is no template between {% raw %} and {% endraw %}, or give the script as a file with render: false'
 _OWNER = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.-]*\$?(:[A-Za-z0-9_][A-Za-z0-9_.-]*\$?)?')
@@ -39,20 +41,12 @@ class GuestFile:
 
 
 @dataclass(frozen=True)
-class Script:
-    """A program that is run once in the guest, whole."""
-
-    name: str
-    content: bytes = field(repr=False)
-
-
-@dataclass(frozen=True)
 class Content:
-    """All that a guest is given."""
+    """All that a guest is given. The scripts are files in the folder ``SCRIPTS`` of the guest, in their order."""
 
     files: tuple[GuestFile, ...] = ()
     cmds: tuple[str, ...] = field(default=(), repr=False)
-    scripts: tuple[Script, ...] = ()
+    scripts: tuple[GuestFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,8 @@ def gather(spec: VmSpec, basedir: Path, variables: Mapping[str, Any]) -> Content
     cmds = tuple(expanded(text).decode() for text in _cmds(spec))
     problems += [Problem('a command can not hold a NUL character', f'cmds {index}')
                  for index, cmd in enumerate(cmds, 1) if '\0' in cmd]
-    scripts = tuple(Script(_script_name(path), expanded(text)) for path, text in _scripts(spec, basedir, problems))
+    scripts = tuple(GuestFile(f'{SCRIPTS}/{index:03}-{_script_name(path)}', expanded(text), '0700')
+                    for index, (path, text) in enumerate(_scripts(spec, basedir, problems), 1))
     files = _files(spec, basedir, expanded, problems)
     if sum(len(each.content) for each in (*files, *scripts)) > LIMIT:
         problems.append(Problem(f'files and scripts have more than {LIMIT // 1024**2} MiB in all; '
@@ -107,20 +102,30 @@ def template_variables(keywords: Mapping[str, Any], basedir: Path) -> set[str]:
             continue
     spec = VmSpec(**values)
     texts = [*_cmds(spec), *(text for _, text in _scripts(spec, basedir, []))]
-    _files(spec, basedir, lambda text: texts.append(text) or b'', [])
+
+    def seen(text: _Text) -> bytes:
+        texts.append(text)
+        return b''
+
+    _files(spec, basedir, seen, [])
     for text in texts:
         if _is_text(text.content):
             found |= variables_of(text.content.decode(), where=text.where, hint=text.hint)
     return found
 
 
-def read(path: str, basedir: Path) -> bytes:
-    """Return the content of a file on this machine. InvalidInput when there is none, or it can't be read."""
+def template_file(path: str | None, basedir: Path, variables: Mapping[str, Any]) -> str | None:
+    """Return the expanded content of a file on this machine, None for no file. InvalidInput when it can't be read."""
+    if path is None:
+        return None
     problems: list[Problem] = []
-    content = _read(_located(path, basedir), problems)
+    located = _located(path, basedir)
+    content = _read(located, problems)
     if content is None:
         raise InvalidInput(problems)
-    return content
+    if not _is_text(content):
+        raise InvalidInput(f'{located} is not text in UTF-8')
+    return _expanded(_Text(content, str(located), _FILE_HINT), variables).decode()
 
 
 def guest_path(path: str) -> str:

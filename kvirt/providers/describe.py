@@ -39,7 +39,8 @@ def options_of(provider: type[Any]) -> list[dict[str, Any]]:
     if struct is None:
         return [{'option': name, 'type': 'anything', 'default': None, 'meaning': '', 'environment': [], 'secret': False}
                 for name in inspect.signature(provider).parameters]
-    return [_option(struct, field) for field in msgspec.structs.fields(struct) if field.name not in Options.__struct_fields__]
+    return [_option(struct, field) for field in msgspec.structs.fields(struct)
+            if field.name not in Options.__struct_fields__]
 
 
 def _option(struct: type[Options], field: msgspec.structs.FieldInfo) -> dict[str, Any]:

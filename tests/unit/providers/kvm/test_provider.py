@@ -1,0 +1,136 @@
+"""The provider on libvirt's own pretending driver, which lives in this process."""
+
+from __future__ import annotations
+
+import libvirt
+import pytest
+
+from kvirt.errors import InvalidInput, Unavailable
+from kvirt.providers.kvm import Kvirt
+from kvirt.providers.kvm.connection import KvmOptions, meaning, uri_of
+from kvirt.providers.kvm.networks import network_xml
+from kvirt.providers.kvm.storage import ours_by_name
+
+BARE = {'cloudinit': False, 'pool': 'default-pool', 'disks': [1]}
+
+
+@pytest.fixture
+def kvm():
+    with Kvirt(url='test:///default') as provider:
+        yield provider
+        for row in provider.list():
+            if row['name'] != 'test':
+                provider.delete(row['name']).expect()
+
+
+@pytest.mark.parametrize(('options', 'uri'), [
+    ({}, 'qemu:///system'), ({'session': True}, 'qemu:///session'), ({'host': 'localhost'}, 'qemu:///system'),
+    ({'host': 'lab'}, 'qemu+ssh://root@lab/system'), ({'host': 'lab', 'user': 'a b', 'port': 2222, 'keyfile': '/k'},
+                                                      'qemu+ssh://a%20b@lab:2222/system?keyfile=%2Fk'),
+    ({'host': '::2', 'protocol': 'tls'}, 'qemu+tls://[::2]/system'),
+    ({'host': 'lab', 'protocol': 'tls', 'insecure': True}, 'qemu+tls://lab/system?no_verify=1'),
+    ({'url': 'test:///default', 'host': 'lab'}, 'test:///default')])
+def test_uris(options, uri):
+    assert uri_of(KvmOptions(**options)) == uri
+
+
+def test_what_can_not_be_reached_says_why():
+    provider = Kvirt(url='qemu+unix:///system?socket=/nowhere/socket')
+    assert provider.conn is None
+    assert '/nowhere/socket' in provider.unreachable
+    with pytest.raises(Unavailable, match='can not be reached'):
+        provider.list()
+    result = provider.start('x')
+    assert (result['error'], result['retryable']) == ('Unavailable', True)
+
+
+def test_every_error_of_libvirt_has_a_meaning(kvm):
+    with pytest.raises(libvirt.libvirtError) as caught:
+        kvm.libvirt.lookupByName('absent')
+    assert type(meaning(caught.value)).__name__ == 'NotFound'
+    assert kvm.translate(KeyError('a bug')) is None
+
+
+def test_the_life_of_a_vm(kvm):
+    made = kvm.create('web', **BARE, plan='shop', profile='small', metadata={'note': 'a<b & "c"'})
+    assert made.ok, made
+    assert kvm.create('web', **BARE)['error'] == 'AlreadyExists'
+    known = kvm.info('web')
+    assert (known['status'], known['plan'], known['profile'], known['note']) == ('running', 'shop', 'small', 'a<b & "c"')
+    assert known['disks'][0]['path'] == '/default-pool/web_0.img'
+    assert kvm.info(made['id'])['name'] == 'web'
+    for change in (kvm.stop('web'), kvm.stop('web'), kvm.start('web'), kvm.start('web'), kvm.restart('web')):
+        assert change.ok, change
+    assert kvm.status('web') == 'running'
+    assert kvm.list_disks()['web_0.img']['vms'] == ['web']
+    assert kvm.delete('web').ok
+    assert kvm.delete('web')['error'] == 'NotFound'
+    assert 'web_0.img' not in kvm.list_disks()
+    assert kvm.list_orphans() == []
+
+
+@pytest.mark.parametrize(('keywords', 'error', 'text'), [
+    ({'pool': 'default-pol'}, 'NotFound', "did you mean 'default-pool'"),
+    ({'nets': ['defalt']}, 'NotFound', "did you mean 'default'"),
+    ({'image': 'absent'}, 'NotFound', "image 'absent' does not exist"),
+    ({'iso': 'absent.iso'}, 'NotFound', "ISO 'absent.iso'"),
+    ({'memroy': 1}, 'InvalidInput', "did you mean 'memory'"),
+    ({'disks': ['-1']}, 'InvalidInput', "'-1' is not a size"),
+    ({'vncpassword': 'a\x01b'}, 'InvalidInput', 'vncpassword contains the character U+0001'),
+    ({'uuid': 'nonsense'}, 'InvalidInput', 'is not a UUID')])
+def test_what_can_not_be_made_leaves_nothing(kvm, keywords, error, text):
+    result = kvm.create('web', **{**BARE, **keywords})
+    assert result['error'] == error, result
+    assert text in result['reason']
+    assert not kvm.exists('web')
+    assert not any(name.startswith('web') for name in kvm.list_disks())
+
+
+@pytest.mark.parametrize('name', ['../x', 'a/b', 'a"b', "a'b", 'a\nb', '<b>', '$(id)', '{{ x }}', '', 'x' * 300, '-rf', 'ä'])
+def test_hostile_names(kvm, name):
+    assert kvm.create(name, **BARE)['error'] == 'InvalidInput'
+    assert kvm.create_network(name, cidr='10.9.9.0/24')['error'] == 'InvalidInput'
+    assert kvm.create_pool(name, '/tmp')['error'] == 'InvalidInput'
+    assert kvm.clone('test', name)['error'] == 'InvalidInput'
+
+
+def test_networks(kvm):
+    assert kvm.create_network('lab', cidr='10.1.2.0/24', domain='lab.test', plan='shop').ok
+    assert kvm.info_network('lab') == {'cidr': '10.1.2.0/24', 'dhcp': True, 'domain': 'lab.test', 'mode': 'nat',
+                                       'type': 'libvirt', 'plan': 'shop'}
+    assert kvm.create_network('lab', cidr='10.1.3.0/24')['error'] == 'AlreadyExists'
+    overlap = kvm.create_network('lab2', cidr='10.1.2.128/25')
+    assert overlap['error'] == 'Conflict' and 'network lab' in overlap['reason']
+    assert kvm.create_network('lab2')['error'] == 'InvalidInput'
+    assert kvm.create_network('lab2', cidr='10.1.5.1/24')['error'] == 'InvalidInput'
+    assert kvm.create('web', **BARE, nets=['lab'], start=False).ok
+    used = kvm.delete_network('lab')
+    assert used['error'] == 'Conflict' and 'web' in used['reason']
+    assert kvm.delete('web').ok
+    assert kvm.delete_network('lab').ok
+    assert kvm.delete_network('lab')['error'] == 'NotFound'
+    assert kvm.delete_network(cidr='10.77.0.0/24')['error'] == 'NotFound'
+
+
+@pytest.mark.parametrize(('cidr', 'nat', 'fragment'), [
+    ('10.1.2.0/24', True, '<range start="10.1.2.2" end="10.1.2.254" />'), ('fd00:1::/64', False, 'family="ipv6"'),
+    ('10.1.2.0/29', False, '<range start="10.1.2.2" end="10.1.2.6" />')])
+def test_network_descriptions(cidr, nat, fragment):
+    text = network_xml('lab', cidr, True, nat, None, 'shop')
+    assert fragment in text
+    assert ('<forward mode="nat" />' in text) == nat
+    with pytest.raises(InvalidInput, match='too small'):
+        network_xml('lab', '10.1.2.0/30', True, True, None, 'shop')
+
+
+def test_capabilities_say_never_with_a_reason():
+    marks = {capability.operation: capability for capability in Kvirt.capabilities()}
+    assert marks['create'].mark == 'supported'
+    assert marks['create_bucket'].mark == 'never' and marks['create_bucket'].reason
+    assert marks['create_snapshot'].mark == 'not yet'
+
+
+@pytest.mark.parametrize(('name', 'ours'), [('web_0.img', True), ('my_vm_12.img', True), ('debian12.qcow2', False),
+                                            ('web.img', False), ('_0.img', False)])
+def test_names_of_disks(name, ours):
+    assert ours_by_name(name) is ours
