@@ -39,7 +39,9 @@ class KvirtError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.reason}. {self.hint}" if self.hint else self.reason
+        if not self.hint:
+            return self.reason
+        return f"{self.reason}{'' if self.reason.endswith('?') else '.'} {self.hint}"
 
 
 class NotFound(KvirtError):

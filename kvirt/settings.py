@@ -25,6 +25,9 @@ GENERIC = ('type', 'enabled', 'client', 'profiles', 'flavors', 'confpools', 'clu
            'tunnel', 'tunnelhost', 'tunnelport', 'tunneluser', 'tunneldir', 'dnsclient', 'keep_networks')
 """Keys of a section that are neither an option of a provider nor a keyword of a VM."""
 
+BUILT_IN = {'fake': 'fake', 'local': 'kvm'}
+"""Clients that need no configuration, and the provider of each."""
+
 _VARIABLE = re.compile(r'\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}')
 _ADHOC = re.compile(r'(?:(?P<user>[A-Za-z0-9_.-]+)@)?(?P<host>[A-Za-z0-9.:_-]+)')
 _LOCAL_SOCKETS = ('/run/libvirt/libvirt-sock', '/var/run/libvirt/libvirt-sock', '/run/libvirt/virtqemud-sock')
@@ -116,16 +119,14 @@ class Settings:
         known = self.clients()
         if name in known:
             return known[name]
-        if name == 'fake':
-            return Client('fake', 'fake', {})
-        if name == 'local':
-            return Client('local', 'kvm', {})
+        if name in BUILT_IN:
+            return Client(name, BUILT_IN[name], {})
         if '://' in name:
             return Client(name, 'kvm', {'url': name})
         adhoc = _ADHOC.fullmatch(name)
         if adhoc and (adhoc['user'] or re.fullmatch(r'\d+(\.\d+){3}', name)):
             return Client(name, 'kvm', {'host': adhoc['host'], **({'user': adhoc['user']} if adhoc['user'] else {})})
-        raise NotFound(f"client '{name}' does not exist{did_you_mean(name, [*known, 'fake', 'local'])}",
+        raise NotFound(f"client '{name}' does not exist{did_you_mean(name, [*known, *BUILT_IN])}",
                        hint="'kvirt list client' shows them all; 'kvirt create client' adds one")
 
     def select(self, wanted: str | None) -> list[str]:

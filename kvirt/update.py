@@ -29,7 +29,8 @@ def update_vm(provider: Any, name: str, values: Mapping[str, Any]) -> Result:
     for key, step in steps.items():
         result = Result.of(step())
         if not result.ok:
-            return Result({**result, 'updated': updated})
+            done = f"{result['reason']}. Already changed: {', '.join(updated)}" if updated else result['reason']
+            return Result({**result, 'reason': done, 'updated': updated})
         updated.append(key)
     return Result.success(name=name, updated=updated)
 

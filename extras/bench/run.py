@@ -41,8 +41,9 @@ import sys, libvirt
 conn = libvirt.open(sys.argv[1])
 pool = conn.storagePoolLookupByName('default')
 image = pool.storageVolLookupByName(sys.argv[3])
-pool.createXML(f"<volume><name>{sys.argv[2]}_0.img</name><capacity unit='G'>10</capacity><target><format type='qcow2'/></target>"
-               f"<backingStore><path>{image.path()}</path><format type='qcow2'/></backingStore></volume>")
+pool.createXML(f"<volume><name>{sys.argv[2]}_0.img</name><capacity unit='G'>10</capacity>"
+               f"<target><format type='qcow2'/></target><backingStore><path>{image.path()}</path>"
+               f"<format type='qcow2'/></backingStore></volume>")
 conn.defineXML(f"<domain type='qemu'><name>{sys.argv[2]}</name><memory unit='MiB'>512</memory>"
                f"<os><type arch='x86_64'>hvm</type></os></domain>")
 """
@@ -130,30 +131,38 @@ def remove(uri: str, name: str) -> None:
     conn.close()
 
 
+def install(folder: Path, *requirements: str) -> Path:
+    """Install *requirements* in an environment of their own, compiled as pip does, and return its folder of programs."""
+    subprocess.run([sys.executable, '-m', 'venv', str(folder)], check=True)
+    subprocess.run([str(folder / 'bin/pip'), 'install', '-q', *requirements], check=True, stderr=subprocess.DEVNULL)
+    return folder / 'bin'
+
+
 def kcli(folder: Path) -> Runner:
-    """Install kcli in *folder* and return it, configured for the local libvirt."""
-    subprocess.run([sys.executable, '-m', 'venv', str(folder / 'venv')], check=True)
-    subprocess.run([str(folder / 'venv/bin/pip'), 'install', '-q', 'kcli'], check=True, stderr=subprocess.DEVNULL)
+    """Install kcli and return it, configured for the local libvirt."""
+    programs = install(folder / 'kcli', 'kcli')
     (folder / '.kcli').mkdir()
     (folder / '.kcli/config.yml').write_text('default:\n  client: local\nlocal:\n  type: kvm\n  host: 127.0.0.1\n')
-    return Runner('kcli', [str(folder / 'venv/bin/kcli')], {'HOME': str(folder)})
+    return Runner('kcli', [str(programs / 'kcli')], {'HOME': str(folder)})
 
 
 def kvirt(folder: Path, uri: str) -> Runner:
-    """Return the kvirt of this environment, configured for *uri*."""
-    folder.mkdir()
-    (folder / 'config.yml').write_text(f'default:\n  client: here\nhere:\n  type: kvm\n  url: {uri}\n')
-    return Runner('kvirt', [str(Path(sys.executable).parent / 'kvirt')], {'KVIRT_HOME': str(folder)})
+    """Install this kvirt and return it, configured for *uri*."""
+    programs = install(folder / 'kvirt', f'{Path(__file__).parents[2]}[kvm]')
+    home = folder / 'home'
+    home.mkdir()
+    (home / 'config.yml').write_text(f'default:\n  client: here\nhere:\n  type: kvm\n  url: {uri}\n')
+    return Runner('kvirt', [str(programs / 'kvirt')], {'KVIRT_HOME': str(home)})
 
 
 def rounds(runners: list[Runner], case: str, count: int, arguments: Callable[[Runner], list[str]],
-           after: Callable[[Runner], None] | None = None) -> None:
+           after: Callable[[Runner], None] | None = None, domains: int = 0) -> None:
     """Run *case* on each program in turn, *count* times after one to warm up."""
     for number in range(count + 1):
         for runner in runners:
             output = runner.measure(case, arguments(runner))
             if case == 'list':
-                assert output.count(PREFIX) >= 1, f'{runner.name} listed nothing'
+                assert output.count(PREFIX) == domains, f'{runner.name} listed {output.count(PREFIX)} domains'
             if after:
                 after(runner)
             if number == 0:
@@ -169,16 +178,17 @@ def main() -> None:
     parser.add_argument('--image', default='debian12.qcow2')
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix=PREFIX) as temporary:
-        theirs, ours = kcli(Path(temporary)), kvirt(Path(temporary, 'home'), asked.uri)
-        bare = Runner('floor', [sys.executable], {})
+        theirs, ours = kcli(Path(temporary)), kvirt(Path(temporary), asked.uri)
+        bare = Runner('floor', [str(Path(ours.command[0]).with_name('python'))], {})
         print(f'kcli {version_of(theirs)}, kvirt {version_of(ours)}; median of {asked.rounds} rounds after one to warm up')
         rounds([theirs, ours, bare], 'help', asked.rounds, lambda runner: ['-c', 'pass'] if runner is bare else ['--help'])
         with many_domains(asked.uri, asked.domains):
             rounds([theirs, ours, bare], 'list', asked.rounds,
-                   lambda runner: ['-c', FLOOR_LIST, asked.uri] if runner is bare else ['list', 'vm'])
+                   lambda runner: ['-c', FLOOR_LIST, asked.uri] if runner is bare else ['list', 'vm'],
+                   domains=asked.domains)
             for runner in (theirs, ours):
                 runner.memory['list'] = peak([*runner.command, 'list', 'vm'], runner.env)
-            bare.memory['list'] = peak([sys.executable, '-c', FLOOR_LIST, asked.uri], {})
+            bare.memory['list'] = peak([*bare.command, '-c', FLOOR_LIST, asked.uri], {})
         create(theirs, ours, bare, asked)
         for case, goal in (('help', 0.6), ('list', 0.5), ('create', 0.6)):
             show(case, 's', goal, *(statistics.median(runner.seconds[case]) for runner in (theirs, ours, bare)))

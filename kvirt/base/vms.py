@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kvirt.base.area import Area, area, built_from, serves, waits
 from kvirt.errors import Conflict, NotFound, NotSupported
-from kvirt.guest.guest import Guest
 from kvirt.names import safe_name
 from kvirt.result import Result
 from kvirt.shapes import VmInfo, VmRow
 from kvirt.spec import VmSpec, decode_vm
 from kvirt.wait import StatusBoard
+
+if TYPE_CHECKING:
+    from kvirt.guest.guest import Guest
 
 Rows = list[VmRow]
 
@@ -48,6 +50,7 @@ class Vms(Area):
 
     @serves('create')
     def _create_decoded(self, name: str, keywords: dict[str, Any]) -> Mapping[str, Any]:
+        from kvirt.guest.guest import Guest  # what a guest is made of is not loaded for reads
         safe_name('VM', name)
         overrides: Mapping[str, Any] = keywords.pop('overrides', None) or {}
         basedir = Path(keywords.pop('basedir', None) or '.')

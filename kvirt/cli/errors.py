@@ -9,6 +9,7 @@ import click
 
 from kvirt.cli.text import plain
 from kvirt.errors import Cancelled, InvalidInput, KvirtError
+from kvirt.names import did_you_mean
 from kvirt.redact import redact
 
 DONE, FAILED, USAGE, CANCELLED, BROKEN_PIPE = 0, 1, 2, 130, 141
@@ -33,15 +34,22 @@ def worst(codes: Iterable[int]) -> int:
 def lines_of(error: KvirtError | click.ClickException) -> list[str]:
     """Return what to say of *error*: one line, or one for each problem of an input."""
     if isinstance(error, click.ClickException):
-        hint = ''
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            hint = f". '{error.ctx.command_path} --help' shows what is possible"
-        message = error.format_message().rstrip('.')
-        return [plain(message[:1].lower() + message[1:] + hint)]
+        return [plain(_usage(error))]
     text = str(error)
     # Only the problems of an input are lines of their own; anything else is one, whatever a platform wrote into it.
     return [plain(line) for line in text.splitlines() if line] if isinstance(error, InvalidInput) else [
         plain(' '.join(text.split()))]
+
+
+def _usage(error: click.ClickException) -> str:
+    if isinstance(error, click.NoSuchOption):
+        message = f"unknown option '{error.option_name}'{did_you_mean(error.option_name, error.possibilities or ())}"
+    else:
+        message = error.format_message().rstrip('.')
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        joint = '' if message.endswith('?') else '.'
+        message = f"{message}{joint} '{error.ctx.command_path} --help' shows what is possible"
+    return message[:1].lower() + message[1:]
 
 
 def report(error: KvirtError | click.ClickException, about: str = '') -> int:

@@ -25,9 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit code: 0 done, 1 failed, 2 usage, 130 cancelled."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = _wants_debug(arguments)
-    _log_to_stderr(logging.DEBUG if debug else logging.WARNING)
     try:
-        with _signals():
+        with _logging(logging.DEBUG if debug else logging.WARNING), _signals():
             return _run(arguments, debug)
     except KeyboardInterrupt:
         click.echo('Cancelled', err=True)
@@ -123,17 +122,25 @@ class _Stderr(logging.StreamHandler[Any]):
         super().emit(record)
 
 
-def _log_to_stderr(level: int) -> None:
+@contextmanager
+def _logging(level: int) -> Iterator[None]:
+    """Show what kvirt logs. Other libraries log what they also raise, and people are told once."""
     handler = _Stderr()
     handler.addFilter(RedactingFilter())
     handler.setFormatter(_Lines(level == logging.DEBUG))
-    top = logging.getLogger()
-    for old in [each for each in top.handlers if isinstance(each, _Stderr)]:
-        top.removeHandler(old)
+    handler.addFilter(lambda record: level == logging.DEBUG or record.name.partition('.')[0] == 'kvirt')
+    top, ours = logging.getLogger(), logging.getLogger('kvirt')
+    before = top.level, ours.level
     top.addHandler(handler)
-    # Libraries log what they also raise; people are told once.
-    top.setLevel(level if level == logging.DEBUG else logging.CRITICAL)
-    logging.getLogger('kvirt').setLevel(level)
+    if level == logging.DEBUG:
+        top.setLevel(level)
+    ours.setLevel(level)
+    try:
+        yield
+    finally:
+        top.removeHandler(handler)
+        top.setLevel(before[0])
+        ours.setLevel(before[1])
 
 
 if __name__ == '__main__':

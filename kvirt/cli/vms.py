@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from kvirt.cli import output
@@ -12,6 +14,8 @@ from kvirt.cli.types import names_argument
 from kvirt.errors import InvalidInput, NotFound
 
 FILTERS = ('name', 'status', 'ip', 'image', 'network', 'plan', 'profile')
+_FIRST = ('name', 'status', 'ip', 'id', 'plan', 'profile', 'image', 'flavor', 'numcpus', 'memory', 'location')
+_LAST = ('nets', 'disks', 'snapshots')
 COLUMNS = ('name', 'status', 'ip', 'image', 'plan', 'profile')
 
 
@@ -51,7 +55,7 @@ def info(session: Session, names: tuple[str, ...], fields: str | None, values: b
     codes = []
     chosen = targets(session, names)
     for target in chosen:
-        known = dict(target.config.k.info(target.name, fields=wanted))
+        known = _ordered(dict(target.config.k.info(target.name, fields=wanted)))
         if known or target.config.k.exists(target.name):
             found.append(known)
         else:
@@ -63,3 +67,10 @@ def info(session: Session, names: tuple[str, ...], fields: str | None, values: b
     elif found:
         output.facts(session, found[0] if len(chosen) == 1 else found)
     return worst(codes)
+
+
+def _ordered(known: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known in the order that people look for it."""
+    first = [key for key in _FIRST if key in known]
+    last = [key for key in _LAST if key in known]
+    return {key: known[key] for key in [*first, *(key for key in known if key not in (*first, *last)), *last]}

@@ -104,6 +104,8 @@ def _order(session: Session, name: str | None, profile: str | None, profilefile:
         profile, profilefile = None, profile
     if profilefile:
         profile, custom = _from_file(Path(profilefile).expanduser())
+    elif profile:
+        config.profiles.raw(profile)
     if image and not profile and image in config.profiles:
         profile = image
     elif image:

@@ -1,26 +1,66 @@
 #!/bin/sh
-# Runs, at first boot, the commands and then the scripts that a VM was given. One that fails does not keep the next from
-# running, but it is recorded: `kvirt create vm --wait` and `kvirt wait` tell it.
+# Does at first boot what a VM was asked to do: the lines of `steps`, in order. A step that fails does not keep the next
+# from running. Its status stands in `result`, one line a step; what it says goes to /var/log/kvirt.log.
 state=/var/lib/kvirt
-exec >> /var/log/kvirt.log 2>&1
-: > "$state/failures"
+result=$state/result
+afterwards=
+umask 022
+HOME=/root
+export HOME
+cd /
+: >"$result"
+touch /var/log/kvirt.log
+chmod 600 /var/log/kvirt.log
+exec >>/var/log/kvirt.log 2>&1 </dev/null
 [ ! -r /etc/profile.d/kvirt.sh ] || . /etc/profile.d/kvirt.sh
 
-# The commands share one shell, so that cd and variables hold from one to the next. It may be ended by any of them.
-(
-    trap 'code=$?; [ "$kvirt_step" = end ] || echo "$code $kvirt_step" >> "$state/failures"' EXIT
-    for kvirt_step in "$state"/cmds/*; do
-        [ -f "$kvirt_step" ] || continue
-        . "$kvirt_step"
-        code=$?
-        [ "$code" = 0 ] || echo "$code $kvirt_step" >> "$state/failures"
+step() { # step NAME COMMAND...
+    name=$1
+    shift
+    echo "--- $name"
+    "$@"
+    printf '%s %s\n' "$?" "$name" >>"$result"
+}
+
+place() { # place STAGED PATH OWNER MODE: put a file where it belongs, now that the users exist
+    folder=$(dirname -- "$2")
+    top=
+    while [ ! -d "$folder" ]; do
+        top=$folder
+        folder=$(dirname -- "$folder")
     done
-    kvirt_step=end
-)
-for script in "$state"/scripts/*; do
-    [ -f "$script" ] || continue
-    "$script"
-    code=$?
-    [ "$code" = 0 ] || echo "$code $script" >> "$state/failures"
-done
-touch "$state/finished"
+    mkdir -p -- "$(dirname -- "$2")" && mv -f -- "$1" "$2" && chmod "$4" "$2" && chown "$3" "$2" &&
+        { [ -z "$top" ] || chown -R "$3" "$top"; }
+}
+
+link() { # link TARGET PATH
+    mkdir -p -- "$(dirname -- "$2")" && ln -sfn -- "$1" "$2"
+}
+
+share() { # share PATH LINE-OF-FSTAB
+    mkdir -p -- "$1" && { grep -qxF -- "$2" /etc/fstab || printf '%s\n' "$2" >>/etc/fstab; } && mount "$1"
+}
+
+password() { # set the passwords that stand in a file, and remove it
+    chpasswd <"$1"
+    status=$?
+    rm -f -- "$1"
+    return $status
+}
+
+commands() { # commands COUNT: one shell runs them all; a command may end it
+    sh "$state/commands/all"
+    status=$?
+    ran=$(grep -c ' command [0-9]*$' "$result")
+    [ "$ran" -ge "$1" ] || printf '%s command %s\n' "$status" "$((ran + 1))" >>"$result"
+}
+
+. "$state/steps"
+
+echo finished >>"$result"
+sync
+if [ "$afterwards" = reboot ]; then
+    reboot
+    sleep 600
+fi
+! grep -q '^[1-9]' "$result"

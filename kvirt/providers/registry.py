@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
-from importlib import metadata
 from typing import Any
 
 from kvirt.errors import InvalidInput, MissingDependency
@@ -21,6 +20,7 @@ _MODULES = {'libvirt-python': 'libvirt', 'google-cloud-compute': 'google.cloud.c
 
 def entries() -> list[Entry]:
     """Return every provider there is, ours and those of other packages, sorted by name."""
+    from importlib import metadata  # slow to load, and only needed where other packages matter
     known = {entry.name: entry for entry in CATALOG}
     for point in metadata.entry_points(group=GROUP):
         package = point.dist.name if point.dist else 'another package'

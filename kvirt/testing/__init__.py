@@ -24,6 +24,17 @@ A test that needs what the provider lacks is skipped, with the provider's own re
 
 from __future__ import annotations
 
-from kvirt.testing.harness import Harness
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kvirt.testing.harness import Harness
 
 __all__ = ['Harness']
+
+
+def __getattr__(name: str) -> Any:
+    # Lazily, since the plug-in in this package is loaded by every run of pytest where kvirt is installed.
+    if name == 'Harness':
+        from kvirt.testing.harness import Harness
+        return Harness
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -50,7 +50,8 @@ def vm_info(vm: Vm, now: float, volumes: Mapping[str, Volume], pools: Mapping[st
         **vm.fields, **vm.hardware, **vm_row(vm, now), **({'iso': vm.iso} if vm.iso else {}),
         **({flag: getattr(flavor, flag) for flag in _FLAGS} if flavor else {}), 'securitygroups': vm.groups})
     info['nets'] = [_nic(nic) for nic in vm.nics]
-    info['disks'] = [_disk(disk, volumes, pools) for disk in vm.disks]
+    # The volumes of a VM in the making may not be there yet.
+    info['disks'] = [_disk(disk, volumes[disk.volume], pools) for disk in vm.disks if disk.volume in volumes]
     info['snapshots'] = [{'snapshot': name, 'current': name == vm.snapshot} for name in snapshots]
     info['autostart'] = vm.autostart
     info['creationdate'] = iso_date(vm.created)
@@ -65,8 +66,7 @@ def _nic(nic: Nic) -> NicShape:
     return shape
 
 
-def _disk(disk: Disk, volumes: Mapping[str, Volume], pools: Mapping[str, Pool]) -> DiskShape:
-    volume = volumes[disk.volume]
+def _disk(disk: Disk, volume: Volume, pools: Mapping[str, Pool]) -> DiskShape:
     return {'device': disk.device, 'size': volume.size, 'format': 'qcow2' if volume.thin else 'raw', 'type': disk.bus,
             'path': volume_path(volume, pools)}
 

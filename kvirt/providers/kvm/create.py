@@ -14,13 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, NotFound
-from kvirt.guest.guest import Guest
 from kvirt.names import safe_name
 from kvirt.providers.kvm import domain, makers
 from kvirt.providers.kvm.domain import Disk, Domain, Journal, Nic, random_mac
@@ -30,6 +29,9 @@ from kvirt.providers.kvm.networks import Networks
 from kvirt.providers.kvm.storage import clone_size, volume_format
 from kvirt.spec import DiskSpec, NetSpec, VmSpec
 from kvirt.undo import Undo
+
+if TYPE_CHECKING:
+    from kvirt.guest.guest import Guest
 
 log = logging.getLogger(__name__)
 
@@ -230,7 +232,8 @@ class Create(Networks, Images, Host):
         first = spec.cards()[0].interface if spec.nets else None
         values = {'creationdate': domain.creation_date(datetime.now(timezone.utc)), 'plan': spec.plan,
                   'profile': spec.profile, 'image': spec.image, 'owner': spec.owner, 'domain': spec.domain,
-                  'user': guest.user if guest.kind else None, 'ip': str(first.ip) if first else None, 'tags': ','.join(spec.tags),
+                  'user': guest.user if guest.kind else None, 'ip': str(first.ip) if first else None,
+                  'tags': ','.join(spec.tags),
                   'userport': str(spec.vmport) if spec.vmport else None,
                   'hostkey': guest.host_key.fingerprint if guest.host_key else None,
                   'insecure': 'true' if spec.insecure else None, **spec.metadata}
@@ -294,6 +297,7 @@ class Create(Networks, Images, Host):
     @staticmethod
     def _reborn(view: Domain, new: str, macs: Sequence[str]) -> Guest:
         """Return what a clone's guest is told: its new name, network cards and host key. Its users stay as they are."""
+        from kvirt.guest.guest import Guest
         spec = VmSpec(nokeys=True, nets=tuple(NetSpec(mac=mac) for mac in macs), insecure='insecure' in view.info,
                       vmuser=None, domain=view.info.get('domain'))
         return Guest.prepare(new, spec, basedir=Path('.'), variables={}, home=None, image=view.info.get('image'))

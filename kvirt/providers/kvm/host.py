@@ -75,7 +75,7 @@ class Host(Probe):
         with self._facts_lock:
             works = self.kvm_works(arch)
         if not works:
-            self._say_once(f'{self.uri} has KVM, but it can not run a guest: VMs are emulated (virttype qemu), which is slow')
+            self._say_once(f'{self.uri} has KVM, but it fails to run a guest: VMs are emulated (virttype qemu), slowly')
         return 'kvm' if works else 'qemu'
 
     def _say_once(self, warning: str) -> None:

@@ -13,7 +13,6 @@ import libvirt
 
 from kvirt.base import waits
 from kvirt.base.images import Progress
-from kvirt.download import file_name, local_copy
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.guest import images as catalogue
 from kvirt.names import did_you_mean, safe_name
@@ -46,6 +45,7 @@ class Images(Storage):
         raise NotFound(f"image '{image}' does not exist on {self.uri}{likely}", hint=hint)
 
     def _names_of(self, image: str) -> list[str]:
+        from kvirt.download import file_name
         if image.startswith('/'):
             return [image]
         known = catalogue.find(image, self.arch)
@@ -79,6 +79,7 @@ class Images(Storage):
                    progress: Progress | None = None) -> Mapping[str, Any] | None:
         if cmds:
             raise NotSupported('commands for an image are not supported yet', hint='Run them in a VM, and export it')
+        from kvirt.download import file_name, local_copy
         where = self.pool(pool)
         known = catalogue.find(short, self.arch) if short else None
         final = safe_name('image', name or file_name(url))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import libvirt
@@ -20,12 +19,15 @@ from kvirt.providers.kvm.mapping import NATIVE, status_of
 from kvirt.providers.kvm.storage import GIB
 from kvirt.shapes import DiskShape, NicShape, VmInfo, VmRow
 
-_PIPELINE = 16
-"""How many XML descriptions are asked for at once over a remote connection, where each costs a round trip."""
+_COUNTERS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_BALLOON
+_AT_ONCE, _AT_ONCE_REMOTE = 4, 16
+"""How many domains are read at once: libvirtd serves a few calls of a connection in parallel, and over a network each
+call costs a round trip."""
 
 _ROW_FIELDS = ('image', 'plan', 'profile', 'kube', 'kubetype')
 _INFO_FIELDS = ('owner', 'user', 'domain', 'hostkey', 'userport', 'insecure', 'information', 'tags', 'dnsclient')
 Lease = Mapping[str, Any]
+Counters = Mapping[str, int]
 
 
 class Vms(Create):
@@ -34,40 +36,44 @@ class Vms(Create):
     # what is known
 
     def _list(self) -> Rows:
-        states = self._states()
-        leases = self.leases()
-        texts = self._descriptions([native for native, _ in states])
-        rows = [self._row(native, state, text, leases) for (native, state), text in zip(states, texts, strict=True)
-                if text != '']
+        found = self._bulk()
+        stopped = libvirt.VIR_DOMAIN_SHUTOFF
+        leases = self.leases() if any(counters['state.state'] != stopped for _, counters in found) else {}
+        rows = [self._row(native, counters, text, leases)
+                for (native, counters), text in zip(found, self._descriptions(found), strict=True) if text != '']
         return sorted(rows, key=lambda row: row['name'])
 
-    def _states(self) -> list[tuple[libvirt.virDomain, int]]:
-        """Return every domain with its state, from one call."""
+    def _bulk(self) -> list[tuple[libvirt.virDomain, Counters]]:
+        """Return every domain with its state, CPUs and memory, from one call."""
         try:
-            stats = self.libvirt.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
-            return [(native, values.get('state.state', libvirt.VIR_DOMAIN_NOSTATE)) for native, values in stats]
+            found: list[tuple[libvirt.virDomain, Counters]] = self.libvirt.getAllDomainStats(_COUNTERS, 0)
+            return found
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
                 raise
-        return [(native, native.state()[0]) for native in self.libvirt.listAllDomains(0)]
+        return [(native, {'state.state': native.state()[0]}) for native in self.libvirt.listAllDomains(0)]
 
-    def _descriptions(self, natives: list[libvirt.virDomain]) -> list[str | None]:
-        """Return the XML of each domain: '' when it is gone, None when it can't be read."""
-        if not self.remote:
-            return [_description(native) for native in natives]
-        with ThreadPoolExecutor(_PIPELINE) as pool:
-            return list(pool.map(_description, natives))
+    def _descriptions(self, found: Sequence[tuple[libvirt.virDomain, Counters]]) -> list[str | None]:
+        """Return what is read of each domain, several at a time: '' when it is gone, None when it can't be read."""
+        if len(found) < 4:
+            return [_description(*each) for each in found]
+        from concurrent.futures import ThreadPoolExecutor
+        with ThreadPoolExecutor(_AT_ONCE_REMOTE if self.remote else _AT_ONCE) as pool:
+            return list(pool.map(lambda each: _description(*each), found))
 
-    def _row(self, native: libvirt.virDomain, state: int, text: str | None, leases: Mapping[str, list[Lease]]) -> VmRow:
-        row: VmRow = {'name': native.name(), 'status': status_of(state) if text else 'unknown', 'id': native.UUIDString(),
-                      'ip': None, 'image': '', 'plan': '', 'profile': '', 'flavor': '', 'location': ''}
-        if text:
-            view = domain.read(text)
-            row.update({key: view.info[key] for key in _ROW_FIELDS if key in view.info})  # type: ignore[typeddict-item]
-            row['numcpus'], row['memory'] = view.numcpus, view.memory
-            row['ip'] = _first_lease(view, leases) if row['status'] == 'running' else None
-            if row['ip'] is None and row['status'] in ('running', 'suspended'):
-                row['ip'] = view.info.get('ip')
+    def _row(self, native: libvirt.virDomain, counters: Counters, text: str | None,
+             leases: Mapping[str, list[Lease]]) -> VmRow:
+        row: VmRow = {'name': native.name(), 'status': status_of(counters['state.state']) if text else 'unknown',
+                      'id': native.UUIDString(), 'ip': None, 'image': '', 'plan': '', 'profile': '', 'flavor': '',
+                      'location': ''}
+        if not text:
+            return row
+        view = domain.read(text)  # a domain's XML, or only its metadata
+        row.update({key: view.info[key] for key in _ROW_FIELDS if key in view.info})  # type: ignore[typeddict-item]
+        row['numcpus'] = counters.get('vcpu.current') or view.numcpus
+        row['memory'] = counters.get('balloon.current', 0) // 1024 or view.memory
+        if row['status'] in ('running', 'suspended'):
+            row['ip'] = _first_lease(view, leases) or view.info.get('ip')
         return row
 
     def leases(self) -> dict[str, list[Lease]]:
@@ -90,7 +96,7 @@ class Vms(Create):
         text = native.XMLDesc(0)
         view = domain.read(text)
         leases = self.leases()
-        found = cast(VmInfo, dict(self._row(native, state, text, leases)))
+        found = cast(VmInfo, dict(self._row(native, {'state.state': state}, text, leases)))
         found.update({key: view.info[key] for key in view.info if key not in ('creationdate', 'ip')})  # type: ignore
         if found['status'] == 'running' and not found['ip']:
             found['ip'] = self._asked(native, view)
@@ -290,11 +296,15 @@ class Vms(Create):
     _update_flavor = unsupported('libvirt has no flavors; use update_cpus and update_memory')
 
 
-def _description(native: libvirt.virDomain) -> str | None:
+def _description(native: libvirt.virDomain, counters: Counters) -> str | None:
+    """Return the XML of a domain that runs, whose cards are looked up among leases; of another its metadata is enough."""
+    stopped = counters['state.state'] == libvirt.VIR_DOMAIN_SHUTOFF
     try:
+        if stopped and 'vcpu.current' in counters:
+            return str(native.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, domain.INFO_URI, 0))
         return str(native.XMLDesc(0))
     except libvirt.libvirtError as error:
-        return '' if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN else None
+        return {libvirt.VIR_ERR_NO_DOMAIN: '', libvirt.VIR_ERR_NO_DOMAIN_METADATA: '<info/>'}.get(error.get_error_code())
 
 
 def _first_lease(view: Domain, leases: Mapping[str, list[Lease]]) -> str | None:

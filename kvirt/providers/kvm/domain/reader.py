@@ -9,9 +9,9 @@ import itertools
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, ParseError
 
-from kvirt.providers.kvm.domain.element import parse
+from kvirt.providers.kvm.domain.element import local, parse
 from kvirt.providers.kvm.domain.journal import Journal, read_journal
-from kvirt.providers.kvm.domain.metadata import read_info
+from kvirt.providers.kvm.domain.metadata import fields_of, read_info
 
 _UNITS = {'b': 1, 'bytes': 1, 'kb': 10**3, 'k': 2**10, 'kib': 2**10, 'mb': 10**6, 'm': 2**20, 'mib': 2**20,
           'gb': 10**9, 'g': 2**30, 'gib': 2**30, 'tb': 10**12, 't': 2**40, 'tib': 2**40}
@@ -97,6 +97,8 @@ def read(xml: str) -> Domain:
         root = parse(xml)
     except (ParseError, ValueError):
         return Domain()
+    if local(root.tag) == 'info':  # the metadata alone, as libvirt gives it apart from the rest
+        return Domain(info=fields_of(root))
     vcpu, system = root.find('vcpu'), root.find('os')
     most = _number(vcpu.text) if vcpu is not None else 0
     memory = mebibytes(root.find('memory'))

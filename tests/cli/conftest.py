@@ -1,0 +1,102 @@
+"""The command line on the fake provider, in a home of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kvirt.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """\
+default:
+  client: lab
+lab:
+  type: fake
+  seed: lab
+  state: {home}/lab.db
+  now: '2026-01-02T03:04:05Z'
+two:
+  type: fake
+  seed: two
+  state: {home}/two.db
+  now: '2026-01-02T03:04:05Z'
+broken:
+  type: fake
+  state: {home}/broken.db
+  faults: [transient=1]
+  enabled: false
+both:
+  type: group
+  members: [lab, two]
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def errors(self) -> list[str]:
+        return [line for line in self.err.splitlines() if line.startswith('Error: ')]
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with two clients of the fake, one that always fails, and a group; the current folder is another one."""
+    folder = tmp_path / 'home'
+    folder.mkdir()
+    (folder / 'config.yml').write_text(CONFIG.format(home=folder))
+    work = tmp_path / 'work'
+    work.mkdir()
+    monkeypatch.setenv('KVIRT_HOME', str(folder))
+    monkeypatch.delenv('KVIRT_CLIENT', raising=False)
+    monkeypatch.chdir(work)
+    return folder
+
+
+@pytest.fixture
+def kvirt(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process."""
+    def run(*arguments: str) -> Outcome:
+        capsys.readouterr()
+        code = main(list(arguments))
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+    return run
+
+
+@pytest.fixture
+def spawn(home: Path) -> Run:
+    """Run a command in a process of its own."""
+    def run(*arguments: str, stdin: str = '', env: dict[str, str] | None = None) -> Outcome:
+        done = subprocess.run(command(*arguments), input=stdin, capture_output=True, text=True, timeout=60,
+                              env={**os.environ, 'PYTHONPATH': str(ROOT), **(env or {})})
+        return Outcome(done.returncode, done.stdout, done.stderr)
+    return run
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the command as the shell would run it."""
+    return [sys.executable, '-m', 'kvirt.cli.main', *arguments]
+
+
+@pytest.fixture
+def web(kvirt: Run) -> Run:
+    """Run commands where VM web exists on client lab."""
+    done = kvirt('create', 'vm', '-i', 'debian12', '-P', 'insecure=true', '-P', 'memory=1g', 'web')
+    assert done.code == 0, done.err
+    return kvirt

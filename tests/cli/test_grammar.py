@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from kvirt.cli.context import Command, Session
+from kvirt.cli.grammar import COMMANDS, NOUN_ALIASES, VERB_ALIASES, VERBS, root
+
+from .conftest import ROOT, Run
+
+
+def _every_command() -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command."""
+    for verb, entry in COMMANDS.items():
+        if isinstance(entry, str):
+            yield (verb,)
+            continue
+        for noun in entry:
+            yield from [(verb, noun)] if (verb, noun) != ('create', 'client') else [
+                ('create', 'client', kind) for kind in ('fake', 'kvm', 'group')]
+
+
+EVERY = list(_every_command())
+
+
+def resolved(words: tuple[str, ...]) -> click.Command:
+    """Return the command behind *words*."""
+    command: click.Command = root()
+    context = click.Context(command, obj=Session())
+    for word in words:
+        assert isinstance(command, click.Group)
+        found = command.get_command(context, word)
+        assert found is not None, words
+        command = found
+    return command
+
+
+@pytest.mark.parametrize('words', EVERY, ids=' '.join)
+def test_every_command_has_help_that_ends_with_an_example_of_itself(words: tuple[str, ...], kvirt: Run) -> None:
+    done = kvirt(*words, '--help')
+    assert (done.code, done.err) == (0, '')
+    last = done.out.rstrip().splitlines()[-1].strip()
+    assert f"kvirt {' '.join(words)}" in last or words[0] == 'completion', last
+    assert done.out.splitlines()[2].strip(), 'the help begins with what the command does'
+
+
+@pytest.mark.parametrize('words', EVERY, ids=' '.join)
+def test_no_two_options_of_a_command_share_a_flag(words: tuple[str, ...]) -> None:
+    command = resolved(words)
+    assert isinstance(command, Command)
+    flags = [flag for param in command.params if isinstance(param, click.Option)
+             for flag in (*param.opts, *param.secondary_opts)]
+    assert len(flags) == len(set(flags)), flags
+    assert {'--client', '--output', '--debug'} <= set(flags)
+
+
+def test_tables_agree() -> None:
+    assert set(COMMANDS) == set(VERBS)
+    nouns = {noun for entry in COMMANDS.values() if isinstance(entry, dict) for noun in entry}
+    assert set(NOUN_ALIASES.values()) <= nouns
+    assert not set(NOUN_ALIASES) & nouns
+    assert not set(VERB_ALIASES) & set(VERBS)
+
+
+@pytest.mark.parametrize(('alias', 'words'), [
+    (('add', 'vm'), ('create', 'vm')), (('run', 'vms'), ('create', 'vm')), (('install', 'net'), ('create', 'network')),
+    (('remove', 'nets'), ('delete', 'network')), (('get', 'hosts'), ('list', 'client')),
+    (('show', 'host'), ('info', 'client')), (('list', 'templates'), ('list', 'image')),
+    (('list', 'vm-disks'), ('list', 'disk')), (('create', 'vm-nic'), ('create', 'nic')),
+    (('list', 'instance-types'), ('list', 'flavor')), (('info', 'parameter'), ('info', 'keyword')),
+    (('start', 'vms'), ('start', 'vm')), (('create', 'host', 'libvirt'), ('create', 'client', 'kvm')),
+])
+def test_aliases_mean_the_same(alias: tuple[str, ...], words: tuple[str, ...]) -> None:
+    assert resolved(alias).help == resolved(words).help
+
+
+@pytest.mark.parametrize('verb', [verb for verb, entry in COMMANDS.items() if isinstance(entry, dict)])
+def test_a_verb_alone_shows_its_help(verb: str, kvirt: Run) -> None:
+    done = kvirt(verb)
+    assert (done.code, done.err) == (0, '')
+    assert done.out.startswith(f'Usage: kvirt {verb} ')
+    table = COMMANDS[verb]
+    assert isinstance(table, dict)
+    assert all(f'\n  {noun} ' in done.out for noun in table)
+
+
+def test_nothing_at_all_shows_the_help(kvirt: Run) -> None:
+    assert kvirt().out == kvirt('--help').out
+    assert 'kvirt create vm -i debian12 web' in kvirt().out
+
+
+@pytest.mark.parametrize(('words', 'said'), [
+    (('lst', 'vm'), "unknown command 'lst', did you mean 'list'?"),
+    (('frobnicate',), "unknown command 'frobnicate'."),
+    (('vm', 'list'), "unknown command 'vm', did you mean 'kvirt list vm'?"),
+    (('hosts', 'get'), "did you mean 'kvirt list client'?"),
+    (('list', 'vmm'), "'list' knows no 'vmm', did you mean 'vm'?"),
+    (('list', 'vm', '--outpt', 'json'), "unknown option '--outpt', did you mean '--output'?"),
+    (('list', 'vm', '-o', 'xml'), "'xml' is not one of"),
+    (('--frob',), "unknown option '--frob'"),
+    (('info', 'network'), "missing argument 'NAME'"),
+    (('start', 'vm', '-P', 'a=1'), "unknown option '-P'"),
+    (('-P', 'a=1', 'start', 'vm'), 'this command takes no parameters'),
+    (('create', 'client', 'kwm', 'x'), "unknown provider 'kwm', did you mean 'kvm'?"),
+    (('create', 'vm', '-c', 'many', 'x'), "'many' is not a valid integer"),
+    (('clone', 'x'), "missing option '-b' / '--base'"),
+])
+def test_misuse_is_one_line_with_the_way_out(words: tuple[str, ...], said: str, kvirt: Run) -> None:
+    done = kvirt(*words)
+    assert (done.code, done.out) == (2, '')
+    assert len(done.err.splitlines()) == 1
+    assert done.errors and said in done.errors[0]
+
+
+def test_global_options_stand_anywhere(kvirt: Run) -> None:
+    assert kvirt('create', 'vm', '-i', 'debian12', '-C', 'two', 'there').code == 0
+    for words in (('-C', 'two', '-o', 'name', 'list', 'vm'), ('list', '-C', 'two', 'vm', '-o', 'name'),
+                  ('list', 'vm', '-o', 'name', '--client', 'two'), ('-c', 'two', 'list', '-o', 'name', 'vms')):
+        assert kvirt(*words).out == 'there\n', words
+
+
+def test_the_later_option_wins(kvirt: Run) -> None:
+    assert kvirt('-o', 'yaml', 'list', 'vm', '-o', 'json').out == '[]\n'
+    assert json.loads(kvirt('-o', 'json', 'list', '-o', 'jsoncompact', 'vm').out) == []
+
+
+HEAVY = ('rich', 'jinja2', 'paramiko', 'requests', 'pycdlib', 'libvirt', 'urllib3')
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Return the packages that a command loads, in a process of its own."""
+    program = ('import sys; from kvirt.cli.main import main; code = main(sys.argv[1:]); '
+               'print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr); sys.exit(code)')
+    done = subprocess.run([sys.executable, '-c', program, *arguments], capture_output=True, text=True, timeout=60,
+                          cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize('words', [(), ('--help',), ('--version',), *(
+    (*words, '--help') for words in EVERY if words[:2] != ('create', 'client'))], ids=' '.join)
+def test_help_loads_nothing_but_click(words: tuple[str, ...], home: object) -> None:
+    standard = set(sys.stdlib_module_names) | {'kvirt', 'click', '__main__', '__mp_main__'}
+    # What the interpreter loads by itself, from .pth files of its site folder.
+    bare = set(subprocess.run([sys.executable, '-c', 'import sys; print(*sys.modules)'], capture_output=True,
+                              text=True).stdout.split())
+    foreign = {name for name in loaded_by(*words) - standard - {name.partition('.')[0] for name in bare}
+               if not name.startswith('_')}
+    assert foreign == set()
+
+
+@pytest.mark.parametrize('words', [('list', 'vm'), ('list', 'vm', '-o', 'json'), ('list', 'vm', '-o', 'name'),
+                                   ('list', 'client'), ('list', 'network', '-o', 'yaml')], ids=' '.join)
+def test_a_list_into_a_pipe_loads_nothing_heavy(words: tuple[str, ...], home: object) -> None:
+    assert loaded_by(*words) & set(HEAVY) == set()
