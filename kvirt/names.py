@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
-import secrets
 from collections.abc import Iterable
 
 from kvirt.errors import InvalidInput
@@ -47,7 +47,11 @@ def _shown(name: object) -> str:
 
 def random_name() -> str:
     """Return a fresh, pronounceable name: ``swift-otter``."""
-    return f'{secrets.choice(ADJECTIVES)}-{secrets.choice(ANIMALS)}'
+    return f'{_any_of(ADJECTIVES)}-{_any_of(ANIMALS)}'
+
+
+def _any_of(words: list[str]) -> str:
+    return words[int.from_bytes(os.urandom(4), 'big') % len(words)]
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import stat
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -268,6 +267,7 @@ def private_text(path: Path, where: str = '') -> str:
 
 
 def _output(command: str, where: str) -> str:
+    import subprocess
     try:
         done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=60, check=True)
     except (OSError, ValueError, subprocess.SubprocessError) as error:

@@ -128,7 +128,7 @@ def network_config(cards: Sequence[NetSpec], macs: Sequence[str], *, early: bool
     gets ``gateway4`` instead. All others take the route to 0.0.0.0/0: ``to: default`` came later, ``gateway4`` is going.
     """
     config: dict[str, Any] = {'version': 2, 'ethernets': {}}
-    for index, device in enumerate(devices(cards, macs)):
+    for device in devices(cards, macs):
         settings: dict[str, Any] = {}
         if device.kind == 'ethernet':
             settings['match'] = {'macaddress': device.mac}
@@ -142,7 +142,7 @@ def network_config(cards: Sequence[NetSpec], macs: Sequence[str], *, early: bool
             settings['parameters'] = _PARAMETERS[device.kind]
         if device.mtu:
             settings['mtu'] = device.mtu
-        settings |= _addressing(device.config, first=not index, early=early)
+        settings |= _addressing(device.config, first=device.config is cards[0], early=early)
         config.setdefault(f'{device.kind}s', {})[device.name] = settings
     return config
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Does at first boot what a VM was asked to do: the lines of `steps`, in order. A step that fails does not keep the next
 # from running. Its status stands in `result`, one line a step; what it says goes to /var/log/kvirt.log.
+[ ! -r /etc/profile.d/kvirt.sh ] || . /etc/profile.d/kvirt.sh
 state=/var/lib/kvirt
 result=$state/result
 afterwards=
@@ -12,7 +13,6 @@ cd /
 touch /var/log/kvirt.log
 chmod 600 /var/log/kvirt.log
 exec >>/var/log/kvirt.log 2>&1 </dev/null
-[ ! -r /etc/profile.d/kvirt.sh ] || . /etc/profile.d/kvirt.sh
 
 step() { # step NAME COMMAND...
     name=$1

@@ -21,7 +21,7 @@ import libvirt
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, NotFound
 from kvirt.names import safe_name
-from kvirt.providers.kvm import domain, makers
+from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.domain import Disk, Domain, Journal, Nic, random_mac
 from kvirt.providers.kvm.host import Host
 from kvirt.providers.kvm.images import Images
@@ -82,7 +82,7 @@ class Create(Networks, Images, Host):
         if seed is not None and self.find_volume(seed_name, spec.pool, refresh=False) is not None:
             raise AlreadyExists(f'volume {seed_name} exists in pool {spec.pool}', hint='Delete it first')
         made = [(volume.pool, volume.name) for volume in volumes if not volume.existing]
-        journal = makers.begin([*made, *([(spec.pool, seed_name)] if seed is not None else [])])
+        journal = journals.begin([*made, *([(spec.pool, seed_name)] if seed is not None else [])])
         root = domain.build(name, fresh, spec, host, [*(volume.device for volume in volumes), *iso], nics,
                             self._seed_device(pool, seed_name, volumes, host) if seed is not None else None,
                             self.fields(spec, guest), journal.to_element())
@@ -120,13 +120,13 @@ class Create(Networks, Images, Host):
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_STORAGE_VOL_EXIST:
                 # Somebody else made it after we looked: it is not ours to remove.
-                self.write_journal(native, makers.without(journal, volume.pool, volume.name))
+                self.write_journal(native, journals.without(journal, volume.pool, volume.name))
                 raise AlreadyExists(f'volume {volume.name} exists in pool {volume.pool}') from None
             raise
 
     def finish(self, native: libvirt.virDomain, journal: Journal) -> None:
         """Write into the journal that the VM is complete."""
-        self.write_journal(native, makers.done(journal))
+        self.write_journal(native, journals.done(journal))
 
     def write_journal(self, native: libvirt.virDomain, journal: Journal) -> None:
         """Put *journal* into the metadata of a domain, running or not."""
@@ -259,7 +259,7 @@ class Create(Networks, Images, Host):
         fresh, macs = str(uuids.uuid4()), [random_mac() for _ in view.nics]
         copies = list(self._copies(view, new))
         guest = self._reborn(view, new, macs) if view.seed_pool else None
-        journal = makers.begin((copy.pool, copy.name) for copy in copies)
+        journal = journals.begin((copy.pool, copy.name) for copy in copies)
         info = {key: value for key, value in view.info.items() if key not in ('ip', 'hostkey')}
         info |= {'creationdate': domain.creation_date(datetime.now(timezone.utc))} if info else {}
         if guest and guest.host_key:

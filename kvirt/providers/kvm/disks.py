@@ -10,7 +10,7 @@ import libvirt
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from kvirt.names import did_you_mean, safe_name
-from kvirt.providers.kvm import domain, makers
+from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.create import Create
 from kvirt.providers.kvm.domain import Disk, DiskView, Domain
 from kvirt.providers.kvm.storage import GIB, clone_size, volume_format
@@ -37,11 +37,11 @@ class Disks(Create):
         if self.find_volume(disk_name, where.name(), refresh=False) is not None:
             raise AlreadyExists(f'volume {disk_name} exists in pool {where.name()}')
         with Undo().translating(self.translate) as undo:
-            journal = view.journal or makers.done(makers.begin([]))
+            journal = view.journal or journals.done(journals.begin([]))
             undo.add(f'volume {disk_name}', lambda: self.remove_volume(where.name(), disk_name))
             volume = self.make_volume(where, disk_name, clone_size(size, source, disk_name), thin=thin, image=source)
             undo.add('journal', lambda: self.write_journal(native, journal))
-            self.write_journal(native, makers.adding(journal, where.name(), disk_name))
+            self.write_journal(native, journals.adding(journal, where.name(), disk_name))
             return self._attach(native, view, volume, interface, overrides, shareable)
 
     def _attach(self, native: libvirt.virDomain, view: Domain, volume: libvirt.virStorageVol, interface: str,
@@ -102,7 +102,7 @@ class Disks(Create):
         where = volume.storagePoolLookupByVolume().name()
         volume.delete(0)
         if view.journal:
-            self.write_journal(native, makers.without(view.journal, where, volume.name()))
+            self.write_journal(native, journals.without(view.journal, where, volume.name()))
 
     def _detach(self, native: libvirt.virDomain, disk: DiskView) -> None:
         native.detachDeviceFlags(domain.to_text(domain.view_element(disk)), self.affected(native))
@@ -116,7 +116,7 @@ class Disks(Create):
             self._detach(native, disk)
             volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
             if journal and volume is not None:
-                journal = makers.without(journal, volume.storagePoolLookupByVolume().name(), volume.name())
+                journal = journals.without(journal, volume.storagePoolLookupByVolume().name(), volume.name())
         if journal and disks:
             self.write_journal(native, journal)  # what is detached is kept when the VM is deleted
         return {'disks': [disk.path for disk in disks]}

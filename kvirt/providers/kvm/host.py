@@ -12,7 +12,7 @@ import libvirt
 
 from kvirt.base import unsupported
 from kvirt.errors import NotSupported
-from kvirt.providers.kvm import domain, leases, makers
+from kvirt.providers.kvm import domain, journals, leases
 from kvirt.providers.kvm.probe import Probe
 from kvirt.shapes import Orphan
 from kvirt.spec import VmSpec
@@ -118,7 +118,7 @@ class Host(Probe):
                        detail=f"begun {view.journal.since} and never finished; owns "
                               f"{', '.join(name for _, name in view.journal.volumes) or 'no volume'}")
                 for view in sorted(self.domains_read(), key=lambda view: view.name)
-                if view.journal and makers.abandoned(view.journal)]
+                if view.journal and journals.abandoned(view.journal)]
 
     def _delete_orphans(self) -> dict[str, Any]:
         deleted = []

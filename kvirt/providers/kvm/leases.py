@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import secrets
-import socket
+import os
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ _PORT = 67
 def release_packet(lease: Mapping[str, Any], server: str) -> bytes:
     """Return the DHCPRELEASE for a lease as libvirt tells it (``mac``, ``ipaddr``, ``clientid``)."""
     mac = bytes.fromhex(lease['mac'].replace(':', ''))
-    header = struct.pack('!BBBB4sHH4s4s4s4s16s64s128s', 1, 1, len(mac), 0, secrets.token_bytes(4), 0, 0,
+    header = struct.pack('!BBBB4sHH4s4s4s4s16s64s128s', 1, 1, len(mac), 0, os.urandom(4), 0, 0,
                          ipaddress.IPv4Address(lease['ipaddr']).packed, b'', b'', b'', mac, b'', b'')
     options = b'\x35\x01\x07' + b'\x36\x04' + ipaddress.IPv4Address(server).packed
     if lease.get('clientid'):
@@ -42,6 +41,7 @@ def release(network: libvirt.virNetwork, macs: set[str]) -> None:
         return
     for lease in network.DHCPLeases():
         if lease['mac'] in macs and lease['type'] == libvirt.VIR_IP_ADDR_TYPE_IPV4:
+            import socket
             try:
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
                     sender.settimeout(2)

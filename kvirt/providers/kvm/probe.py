@@ -19,7 +19,7 @@ from typing import Any
 import libvirt
 
 from kvirt.errors import TimedOut
-from kvirt.providers.kvm import domain, makers
+from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.domain import Disk
 from kvirt.providers.kvm.storage import Storage
 from kvirt.wait import until
@@ -68,7 +68,7 @@ class Probe(Storage):
     def _run_probe(self, pool: libvirt.virStoragePool) -> bool:
         uuid = str(uuids.uuid4())
         name = f'kvirt-probe-{uuid[:8]}'
-        journal = makers.begin([(pool.name(), f'{name}.img')])
+        journal = journals.begin([(pool.name(), f'{name}.img')])
         disk = Disk(path=f'{self.pool_folder(pool)}/{name}.img', format='raw', bus='ide')
         try:
             native = self.libvirt.defineXML(domain.to_text(_guest(name, uuid, disk, journal)))

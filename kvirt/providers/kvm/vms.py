@@ -12,7 +12,7 @@ import libvirt
 from kvirt.base import unsupported
 from kvirt.base.vms import Rows
 from kvirt.errors import Conflict, InvalidInput, NotFound
-from kvirt.providers.kvm import domain, makers
+from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.create import Create
 from kvirt.providers.kvm.domain import Domain
 from kvirt.providers.kvm.mapping import NATIVE, status_of
@@ -291,7 +291,7 @@ class Vms(Create):
             pool = volume.storagePoolLookupByVolume().name()
             volume.delete(0)
             if journal:
-                self.write_journal(native, makers.without(journal, pool, volume.name()))
+                self.write_journal(native, journals.without(journal, pool, volume.name()))
 
     _update_flavor = unsupported('libvirt has no flavors; use update_cpus and update_memory')
 

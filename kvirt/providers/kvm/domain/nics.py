@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
@@ -30,7 +30,7 @@ class Nic:
 
 def random_mac() -> str:
     """Return a fresh MAC address in the range of QEMU and KVM."""
-    return '52:54:00:' + ':'.join(f'{byte:02x}' for byte in secrets.token_bytes(3))
+    return '52:54:00:' + ':'.join(f'{byte:02x}' for byte in os.urandom(3))
 
 
 def nic_element(nic: Nic) -> Element:
