@@ -41,7 +41,8 @@ def expand(text: str, variables: Mapping[str, Any], *, where: str = '', hint: st
         line = next((frame.lineno for frame in reversed(traceback.extract_tb(error.__traceback__))
                      if frame.filename == '<template>'), None)
         message = str(error) or type(error).__name__
-        raise InvalidInput(Problem(f'the template can not be expanded: {message}', _place(where, line)), hint=hint) from error
+        problem = Problem(f'the template can not be expanded: {message}', _place(where, line))
+        raise InvalidInput(problem, hint=hint) from error
 
 
 def variables_of(text: str, *, where: str = '', hint: str = _RAW_HINT) -> set[str]:

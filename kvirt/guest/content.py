@@ -28,7 +28,7 @@ _CONTROL = re.compile(r'[\x00-\x1f\x7f]')
 
 @dataclass(frozen=True)
 class GuestFile:
-    """A file for the guest: its absolute path there, content, permissions (``0644``) and owner (``user`` or ``user:group``).
+    """A file for the guest: absolute path, content, permissions (``0644``) and owner (``user`` or ``user:group``).
 
     With *target* it is a symbolic link to that path.
     """
@@ -58,6 +58,9 @@ class _Text:
     hint: str
 
 
+Expand = Callable[[_Text], bytes]
+
+
 def gather(spec: VmSpec, basedir: Path, variables: Mapping[str, Any]) -> Content:
     """Return the content that *spec* asks for. Relative paths are looked for in *basedir*.
 
@@ -74,9 +77,9 @@ def gather(spec: VmSpec, basedir: Path, variables: Mapping[str, Any]) -> Content
             hints.extend([error.hint] if error.hint else [])
             return b''
 
-    cmds = tuple(expanded(text).decode() for text in _cmds(spec))
-    problems += [Problem('a command can not hold a NUL character', f'cmds {index}')
-                 for index, cmd in enumerate(cmds, 1) if '\0' in cmd]
+    cmds = tuple(expanded(text).decode('utf-8', 'replace') for text in _cmds(spec))
+    problems += [Problem('a command is text in UTF-8, without NUL', text.where) for text in _cmds(spec)
+                 if not is_text(text.content)]
     scripts = tuple(GuestFile(f'{SCRIPTS}/{index:03}-{_script_name(path)}', expanded(text), '0700')
                     for index, (path, text) in enumerate(_scripts(spec, basedir, problems), 1))
     files = _files(spec, basedir, expanded, problems)
@@ -95,7 +98,8 @@ def template_variables(keywords: Mapping[str, Any], basedir: Path) -> set[str]:
     """
     found: set[str] = set()
     values: dict[str, Any] = {}
-    for key, parse in (('cmds', specs.texts), ('scripts', specs.texts), ('files', specs.files), ('extra_files', specs.files)):
+    parsers = {'cmds': specs.texts, 'scripts': specs.texts, 'files': specs.files, 'extra_files': specs.files}
+    for key, parse in parsers.items():
         try:
             values[key] = parse(keywords.get(key) or ())
         except InvalidInput:
@@ -109,13 +113,13 @@ def template_variables(keywords: Mapping[str, Any], basedir: Path) -> set[str]:
 
     _files(spec, basedir, seen, [])
     for text in texts:
-        if _is_text(text.content):
+        if is_text(text.content):
             found |= variables_of(text.content.decode(), where=text.where, hint=text.hint)
     return found
 
 
-def template_file(path: str | None, basedir: Path, variables: Mapping[str, Any]) -> str | None:
-    """Return the expanded content of a file on this machine, None for no file. InvalidInput when it can't be read."""
+def text_file(path: str | None, basedir: Path) -> str | None:
+    """Return the content of a text file on this machine as it is, None for no file. InvalidInput when it can't be read."""
     if path is None:
         return None
     problems: list[Problem] = []
@@ -123,9 +127,9 @@ def template_file(path: str | None, basedir: Path, variables: Mapping[str, Any])
     content = _read(located, problems)
     if content is None:
         raise InvalidInput(problems)
-    if not _is_text(content):
+    if not is_text(content):
         raise InvalidInput(f'{located} is not text in UTF-8')
-    return _expanded(_Text(content, str(located), _FILE_HINT), variables).decode()
+    return content.decode()
 
 
 def guest_path(path: str) -> str:
@@ -138,7 +142,8 @@ def guest_path(path: str) -> str:
 # templates
 
 
-def _is_text(content: bytes) -> bool:
+def is_text(content: bytes) -> bool:
+    """Tell if *content* is text in UTF-8."""
     if b'\0' in content:
         return False
     try:
@@ -148,9 +153,14 @@ def _is_text(content: bytes) -> bool:
     return True
 
 
+def _encoded(text: str) -> bytes:
+    """Return *text* in UTF-8; what came as bytes that are not text are those bytes again."""
+    return text.encode('utf-8', 'surrogateescape' if not re.search('[\ud800-\udc7f\udd00-\udfff]', text) else 'replace')
+
+
 def _expanded(text: _Text, variables: Mapping[str, Any]) -> bytes:
     """Return a text with its templates expanded; what is binary as it is."""
-    if not _is_text(text.content):
+    if not is_text(text.content):
         return text.content
     return expand(text.content.decode(), variables, where=text.where, hint=text.hint).encode()
 
@@ -160,8 +170,7 @@ def _expanded(text: _Text, variables: Mapping[str, Any]) -> bytes:
 
 def _cmds(spec: VmSpec) -> Iterator[_Text]:
     for index, cmd in enumerate(spec.cmds, 1):
-        yield _Text(cmd.encode('utf-8', 'surrogatepass').decode('utf-8', 'replace').encode(), f'cmds {index}',
-                    'Put what is no template between {% raw %} and {% endraw %}')
+        yield _Text(_encoded(cmd), f'cmds {index}', 'Put what is no template between {% raw %} and {% endraw %}')
 
 
 def _scripts(spec: VmSpec, basedir: Path, problems: list[Problem]) -> Iterator[tuple[Path, _Text]]:
@@ -179,15 +188,14 @@ def _script_name(path: Path) -> str:
 # files
 
 
-def _files(spec: VmSpec, basedir: Path, expanded: Callable[[_Text], bytes], problems: list[Problem]) -> tuple[GuestFile, ...]:
+def _files(spec: VmSpec, basedir: Path, expanded: Expand, problems: list[Problem]) -> tuple[GuestFile, ...]:
     """Return the files. Where two have the same path the first is meant, and one named by itself before a directory's."""
     single: dict[str, GuestFile] = {}
     of_folders: dict[str, GuestFile] = {}
     for entry in (*spec.files, *spec.extra_files):
         try:
             folder = entry.origin is not None and _located(entry.origin, basedir).is_dir()
-            found = _folder(entry, basedir, expanded, problems) if folder else _single(entry, basedir, expanded, problems)
-            for file in found:
+            for file in (_folder if folder else _single)(entry, basedir, expanded, problems):
                 (of_folders if folder else single).setdefault(file.path, file)
         except InvalidInput as error:
             problems.extend(Problem(f'{problem.message}. {error.hint}' if error.hint else problem.message, 'files')
@@ -195,7 +203,7 @@ def _files(spec: VmSpec, basedir: Path, expanded: Callable[[_Text], bytes], prob
     return tuple({**single, **{path: file for path, file in of_folders.items() if path not in single}}.values())
 
 
-def _single(entry: FileSpec, basedir: Path, expanded: Callable[[_Text], bytes], problems: list[Problem]) -> Iterator[GuestFile]:
+def _single(entry: FileSpec, basedir: Path, expanded: Expand, problems: list[Problem]) -> Iterator[GuestFile]:
     origin = _located(entry.origin, basedir) if entry.origin is not None else None
     if entry.path is None and origin is None:
         raise InvalidInput('a file has neither path nor origin')
@@ -215,16 +223,16 @@ def _single(entry: FileSpec, basedir: Path, expanded: Callable[[_Text], bytes], 
         if content is None:
             return
     elif entry.content is not None:
-        content = entry.content.encode() if isinstance(entry.content, str) else entry.content
+        content = _encoded(entry.content) if isinstance(entry.content, str) else entry.content
     else:
         raise InvalidInput(f'file {path} has neither origin nor content', hint="An empty file has content: ''")
-    runs = path.endswith(('.sh', '.py')) or (origin is not None and os.access(origin, os.X_OK) and bool(origin.stat().st_mode & 0o111))
+    runs = path.endswith(('.sh', '.py')) or (origin is not None and bool(origin.stat().st_mode & 0o111))
     if entry.render:
         content = expanded(_Text(content, str(origin or path), _FILE_HINT))
     yield GuestFile(path, content, entry.mode or ('0700' if runs else '0600'), owner)
 
 
-def _folder(entry: FileSpec, basedir: Path, expanded: Callable[[_Text], bytes], problems: list[Problem]) -> Iterator[GuestFile]:
+def _folder(entry: FileSpec, basedir: Path, expanded: Expand, problems: list[Problem]) -> Iterator[GuestFile]:
     """Yield the files of a directory with those below it. Their permissions are as here, unless the entry says."""
     origin = _located(entry.origin or '', basedir)
     top = guest_path((entry.path or f'/root/{origin.resolve().name}').rstrip('/') or '/')
@@ -267,7 +275,7 @@ def _read(path: Path, problems: list[Problem]) -> bytes | None:
         elif not path.is_file():
             problems.append(Problem(f'{path} is not a file'))
         elif path.stat().st_size > LIMIT:
-            problems.append(Problem(f"{path} is larger than {LIMIT // 1024**2} MiB; copy it with 'kvirt scp' once the VM runs"))
+            problems.append(Problem(f"{path} has more than {LIMIT // 1024**2} MiB; copy it with 'kvirt scp' later"))
         else:
             return path.read_bytes()
     except (OSError, ValueError) as error:

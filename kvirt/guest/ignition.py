@@ -10,9 +10,9 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kvirt.errors import InvalidInput
+from kvirt.errors import InvalidInput, NotSupported
 from kvirt.guest import images, netfiles
-from kvirt.guest.content import GuestFile
+from kvirt.guest.content import GuestFile, is_text
 from kvirt.guest.firstboot import RUNNER, STATE, first_boot
 from kvirt.guest.network import devices
 
@@ -42,9 +42,7 @@ def config(guest: Guest, macs: Sequence[str]) -> str:
 
     A config of the user's own is merged by Ignition itself, in the guest: where both say something, the user's counts.
     """
-    network = devices(guest.spec.cards(), macs) if macs else []
-    write = netfiles.networkd if images.network_of(guest.image or '') == 'networkd' else netfiles.network_manager
-    files = [*_system_files(guest), *write(network), *first_boot(guest)]
+    files = [*_system_files(guest), *_network(guest, macs), *first_boot(guest)]
     units = [{'name': 'kvirt.service', 'enabled': True, 'contents': _FIRST_BOOT}]
     units += [{'name': file.path.removeprefix(_UNITS), 'enabled': True, 'contents': file.content.decode()}
               for file in files if _is_unit(file)]
@@ -71,6 +69,16 @@ def check_own(text: str, where: str) -> None:
         raise InvalidInput(f'{where} is not an Ignition config of version 3', hint='It must say ignition: {version: 3.x.y}')
 
 
+def _network(guest: Guest, macs: Sequence[str]) -> list[GuestFile]:
+    cards = guest.spec.cards()
+    write = netfiles.networkd if images.is_networkd(guest.image or '') else netfiles.network_manager
+    if macs:
+        return write(devices(cards, macs))
+    if write(devices(cards, ['52:54:00:00:00:00'] * len(cards))):
+        raise NotSupported('the network of an Ignition guest can only be configured where its MAC addresses are known')
+    return []
+
+
 def _users(guest: Guest) -> list[dict[str, Any]]:
     names = [images.login_user(guest.image or ''), guest.user, *(['root'] if guest.spec.enableroot else [])]
     keys = {'sshAuthorizedKeys': list(guest.keys)} if guest.keys else {}
@@ -90,11 +98,13 @@ def _system_files(guest: Guest) -> list[GuestFile]:
 
 
 def _is_unit(file: GuestFile) -> bool:
-    return file.path.startswith(_UNITS) and file.path.endswith('.service') and '/' not in file.path[len(_UNITS):]
+    return file.path.startswith(_UNITS) and file.path.endswith('.service') and '/' not in file.path[len(_UNITS):] and (
+        is_text(file.content))
 
 
 def _file(file: GuestFile) -> dict[str, Any]:
-    return {'path': file.path, 'mode': int(file.mode, 8), 'overwrite': True, 'contents': {'source': _data_url(file.content)}}
+    return {'path': file.path, 'mode': int(file.mode, 8), 'overwrite': True,
+            'contents': {'source': _data_url(file.content)}}
 
 
 def _data_url(content: bytes) -> str:

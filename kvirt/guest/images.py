@@ -1,63 +1,138 @@
-"""What is known of images by their name: where to download them, who logs in, and how the guest is configured."""
+"""What is known of images by their name: where to download them, who logs in, and how the guest is configured.
+
+A name is a short one (``debian12``), a file (``debian-12-generic-amd64.qcow2``), a path or a URL.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, Literal
 
+from kvirt.download import file_name
+from kvirt.errors import NotFound, NotSupported, Unavailable
+
 Kind = Literal['cloudinit', 'ignition']
 
-_IGNITION = re.compile(r'coreos|rhcos|fcos|scos|flatcar|sle-?micro|suse-?micro|micro\.', re.IGNORECASE)
-
-# The first pattern that is found in the name of an image tells who logs in.
-_LOGINS = tuple((re.compile(pattern, re.IGNORECASE), user) for pattern, user in (
-    (r'coreos|rhcos|fcos|scos|flatcar', 'core'), (r'debian', 'debian'),
-    (r'ubuntu|focal|jammy|noble|bionic|resolute', 'ubuntu'), (r'centos-?stream-?(9|10)|centos(9|10)', 'cloud-user'),
-    (r'centos', 'centos'), (r'rocky', 'rocky'), (r'alma', 'almalinux'), (r'rhel', 'cloud-user'), (r'fedora', 'fedora'),
-    (r'cirros', 'cirros'), (r'opensuse|leap', 'opensuse'), (r'freebsd', 'freebsd'), (r'netbsd', 'netbsd'),
-    (r'openbsd', 'openbsd'), (r'gentoo', 'gentoo'), (r'amzn|amazon|al20', 'ec2-user'),
-    (r'(^|[^a-z])arch(?!64)', 'arch')))
+_OPENSHIFT = re.compile(r'(?:rhcos|scos|ocp-v|openshift)[^0-9]{0,3}4[.-]?(?P<minor>\d{1,2})(?!\d)')
+_TIMEOUT = (10, 30)  # seconds to connect, and to answer
 
 
 @dataclass(frozen=True)
 class Image:
-    """A well-known image of one architecture. ``checksums`` is the URL of the vendor's list, None when there is none."""
+    """A well-known image of one architecture.
+
+    ``checksums`` is the URL of the vendor's list, None when there is none. ``file`` is the name under which it is kept.
+    With ``stream`` the URL is that of a description of builds: see ``current``.
+    """
 
     short: str
     url: str
-    checksums: str | None
+    checksums: str | None = None
+    file: str = ''
+    arch: str = 'x86_64'
+    stream: bool = False
 
 
 def login_user(image: str) -> str:
     """Return who to log in as in a guest of *image*, by its name; root when it tells nothing."""
-    return next((user for pattern, user in _LOGINS if pattern.search(image)), 'root')
+    return str(_family(image).get('user', 'root'))
 
 
 def kind_of(image: str) -> Kind:
     """Return how a guest of *image* is configured, by its name."""
-    return 'ignition' if _IGNITION.search(image) else 'cloudinit'
+    return 'ignition' if 'ignition' in _family(image) else 'cloudinit'
+
+
+def is_early(image: str) -> bool:
+    """Tell if the cloud-init of *image* is one that needs another network-config (see ``network.network_config``)."""
+    return bool(_family(image).get('early'))
+
+
+def is_networkd(image: str) -> bool:
+    """Tell if the network of an Ignition guest is systemd-networkd's."""
+    return bool(_family(image).get('networkd'))
+
+
+def seed_label(image: str) -> str:
+    """Return the label of the volume on which an Ignition guest looks for its config."""
+    return str(_family(image).get('seed', 'config-2'))
+
+
+def ignition_version(image: str) -> str:
+    """Return the version of the Ignition config for *image*. NotSupported for OpenShift before 4.6.
+
+    https://coreos.github.io/butane/specs/#butane-specifications-and-ignition-specifications
+    """
+    match = _OPENSHIFT.search(_plain(image))
+    if match is None:
+        return str(_family(image).get('ignition', '3.1.0'))
+    minor = int(match['minor'])
+    if minor < 6:
+        raise NotSupported(f'{image} reads Ignition configs of version 2, which have not been in use since 2020')
+    return next(version for first, version in ((19, '3.5.0'), (14, '3.4.0'), (8, '3.2.0'), (6, '3.1.0')) if minor >= first)
 
 
 def find(short: str, arch: str = 'x86_64') -> Image | None:
     """Return the image with this short name for an architecture, None when there is none."""
-    row = _table()['images'].get(short)
-    if row is None or arch not in row.get('archs', _table()['archs']):
+    name = _aliases().get(short, short)
+    row = _table()['images'].get(name)
+    if row is None or arch not in row['arch']:
         return None
-    words = {'arch': arch, **_table()['archs'].get(arch, {})}
-    try:
-        url = row['url'].format_map(words)
-    except KeyError:
-        return None  # the vendor has no image for this architecture
+    words = {'arch': row['arch'][arch]}
+    url = row['url'].format_map(words)
     checksums = row.get('checksums')
-    return Image(short, url, f"{url.rpartition('/')[0]}/{checksums.format_map(words)}" if checksums else None)
+    if checksums and '://' not in checksums:
+        checksums = f"{url.rpartition('/')[0]}/{checksums}"
+    return Image(name, url, checksums.format_map(words) if checksums else None,
+                 row.get('file', '').format_map({'arch': arch}) or file_name(url), arch, bool(row.get('stream')))
 
 
 def names() -> list[str]:
     """Return the short names of the well-known images, sorted."""
     return sorted(_table()['images'])
+
+
+def current(image: Image) -> Image:
+    """Return *image* with the URL of the file itself; of a stream that is its current build. NotFound, Unavailable."""
+    if not image.stream:
+        return image
+    import requests
+    try:
+        answer = requests.get(image.url, timeout=_TIMEOUT)
+        answer.raise_for_status()
+        artifacts = answer.json()['architectures'][image.arch]['artifacts']
+        return replace(image, url=str(artifacts['openstack']['formats']['qcow2.xz']['disk']['location']), stream=False)
+    except (requests.RequestException, ValueError) as error:
+        raise Unavailable(f'{image.url} can not be read: {error}') from None
+    except (KeyError, TypeError):
+        raise NotFound(f'{image.url} has no image for {image.arch}') from None
+
+
+def _plain(image: str) -> str:
+    return image.rstrip('/').rpartition('/')[2].lower()
+
+
+@functools.lru_cache(maxsize=256)
+def _family(image: str) -> dict[str, Any]:
+    """Return what the name of *image* tells: its last part, or of a URL when that says nothing, the whole."""
+    for name in (_plain(image), *([image.lower()] if '://' in image else [])):
+        for pattern, family in _families():
+            if pattern.search(name):
+                return family
+    return {}
+
+
+@functools.cache
+def _families() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
+    return [(re.compile(row['match']), row) for row in _table()['families']]
+
+
+@functools.cache
+def _aliases() -> dict[str, str]:
+    return {alias: name for name, row in _table()['images'].items() for alias in row.get('aliases', ())}
 
 
 @functools.cache

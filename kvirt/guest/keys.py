@@ -7,21 +7,23 @@ import binascii
 import hashlib
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from kvirt import redact
 from kvirt.errors import InvalidInput, Problem
 from kvirt.spec import VmSpec
 
 _KINDS = ('ed25519', 'ecdsa', 'rsa')
-_PUBLIC = re.compile(r'(?P<type>(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+)\s+(?P<key>[A-Za-z0-9+/=]+)(?:\s+[^\r\n]*)?')
+_PUBLIC = re.compile(r'(?P<type>(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+)[ \t]+(?P<key>[A-Za-z0-9+/=]+)'
+                     r'(?:[ \t]+[^\x00-\x08\x0a-\x1f\x7f]*)?')
 
 
 @dataclass(frozen=True)
 class HostKey:
     """The ssh host key of a guest. ``private`` is in OpenSSH's own format, ``public`` a line ``ssh-ed25519 AAAA...``."""
 
-    private: str
+    private: str = field(repr=False)
     public: str
 
     @classmethod
@@ -33,6 +35,7 @@ class HostKey:
         private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH,
                                     serialization.NoEncryption())
         public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        redact.remember(private.decode())
         return cls(private.decode(), public.decode())
 
     @property
@@ -56,9 +59,15 @@ def valid_key(text: str) -> str | None:
         blob = base64.b64decode(match['key'], validate=True)
     except binascii.Error:
         return None
-    # The first field of the blob repeats the type; a truncated or mangled key fails here.
-    length = int.from_bytes(blob[:4], 'big')
-    return text.strip() if blob[4:4 + length] == match['type'].encode() and len(blob) > 4 + length else None
+    # A key is a row of fields, each after its length, and the first repeats the type: a truncated one fails here.
+    fields = []
+    while blob:
+        length = 4 + int.from_bytes(blob[:4], 'big')
+        if len(blob) < length:
+            return None
+        fields.append(blob[4:length])
+        blob = blob[length:]
+    return text.strip() if len(fields) > 1 and fields[0] == match['type'].encode() else None
 
 
 def public_keys(spec: VmSpec, *, home: Path | None = None, basedir: Path = Path('.')) -> tuple[str, ...]:
@@ -90,23 +99,25 @@ def _given(keys: tuple[str, ...], basedir: Path) -> tuple[str, ...]:
     problems: list[Problem] = []
     found: list[str] = []
     for entry in keys:
-        texts = [entry]
-        if not re.match(r'(ssh|ecdsa|sk-)', entry):
-            path = basedir / Path(entry).expanduser()
-            try:
-                texts = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith('#')]
-            except (OSError, UnicodeDecodeError, ValueError):
-                problems.append(Problem(f'keys: {entry[:60]!r} is neither a public key nor a file that holds one'))
-                continue
-        for text in texts:
-            key = valid_key(text)
-            if key is None:
-                problems.append(Problem(f'keys: {entry[:60]!r} is no valid public ssh key'))
-            else:
-                found.append(key)
+        try:
+            # A key has at least two words, and so has hardly any path.
+            lines = [entry] if re.match(r'(ssh|ecdsa|sk)-\S+\s', entry) else _lines(basedir / Path(entry).expanduser())
+        except (OSError, UnicodeDecodeError, ValueError, RuntimeError):
+            problems.append(Problem(f'{entry[:60]!r} is neither a public ssh key nor a file that holds one', 'keys'))
+            continue
+        valid = [key for key in map(valid_key, lines) if key]
+        if len(valid) < len(lines) or not valid:
+            private = any('PRIVATE KEY' in line for line in lines)
+            fault = 'is a private key; name the .pub file beside it' if private else 'is no valid public ssh key'
+            problems.append(Problem(f'{entry[:60]!r} {fault}', 'keys'))
+        found += valid
     if problems:
         raise InvalidInput(problems)
     return tuple(dict.fromkeys(found))
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in path.read_text(encoding='utf-8').splitlines() if line.strip() and not line.startswith('#')]
 
 
 def _from_agent() -> tuple[str, ...]:

@@ -26,9 +26,8 @@ def network_manager(devices: Sequence[Device]) -> list[GuestFile]:
     """Return the keyfiles of NetworkManager for *devices*, and what gives cards their names."""
     if all(_plain(device) for device in devices):
         return []
-    owners = {part: device for device in devices if device.kind != 'vlan' for part in device.parts}
-    return [*_links(devices), *(GuestFile(f'{_KEYFILES}/{device.name}.nmconnection',
-                                          _ini(_connection(device, owners.get(device.name))), '0600') for device in devices)]
+    files = [(f'{_KEYFILES}/{device.name}.nmconnection', _connection(device, devices)) for device in devices]
+    return [*_links(devices), *(GuestFile(path, _ini(sections), '0600') for path, sections in files)]
 
 
 def networkd(devices: Sequence[Device]) -> list[GuestFile]:
@@ -70,8 +69,9 @@ def _uuid(device: Device) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f'{device.name} {device.mac}'))
 
 
-def _connection(device: Device, owner: Device | None) -> list[Section]:
-    """Return the keyfile of a device. *owner* is the bond or bridge that it is a part of."""
+def _connection(device: Device, devices: Sequence[Device]) -> list[Section]:
+    """Return the keyfile of a device, which is one of *devices*."""
+    owner = next((each for each in devices if each.kind != 'vlan' and device.name in each.parts), None)
     connection: list[tuple[str, object]] = [('id', device.name), ('uuid', _uuid(device)), ('type', device.kind)]
     if device.kind != 'ethernet':
         connection.append(('interface-name', device.name))
@@ -87,8 +87,11 @@ def _connection(device: Device, owner: Device | None) -> list[Section]:
     elif device.kind == 'bridge':
         sections.append(('bridge', [('stp', 'false')]))
     elif device.kind == 'vlan':
-        sections.append(('vlan', [('id', device.vlan), ('parent', device.parts[0])]))
-    return sections + ([] if owner is not None else [('ipv4', _family(device.config, 4)), ('ipv6', _family(device.config, 6))])
+        below = next(each for each in devices if each.name == device.parts[0])
+        sections.append(('vlan', [('id', device.vlan), ('parent', _uuid(below))]))  # a card's name is not known here
+    if owner is None:
+        sections += [('ipv4', _family(device.config, 4)), ('ipv6', _family(device.config, 6))]
+    return sections
 
 
 def _family(card: NetSpec | None, version: int) -> list[tuple[str, object]]:

@@ -7,19 +7,29 @@ the VM carries, and kept.
 
 from __future__ import annotations
 
-import json
+import re
 import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kvirt.errors import Conflict, KvirtError, TimedOut, Unauthorized, Unavailable
+from kvirt.errors import Conflict, InvalidInput, KvirtError, MissingDependency, TimedOut, Unauthorized, Unavailable
+from kvirt.guest import state
 from kvirt.guest.keys import fingerprint
 from kvirt.wait import SYSTEM, Clock, until
 from kvirt.yamlfile import locked, write_private
 
+if TYPE_CHECKING:
+    import socket
+
+    import paramiko
+
 _CONNECT = 10  # seconds
+_PATIENCE = 120.0  # seconds a booting guest may refuse us: it may answer before our key, or its own, is in place
+_WORD = re.compile(r'[^\s\x00-\x1f\x7f-]\S*')
+_JUMP = re.compile(r'(?:(?P<user>[^\s@-][^\s@]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s@:\[-][^\s@:\[]*)(?::(?P<port>\d{1,5}))?')
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,8 @@ class Target:
     """A guest to reach: where, as whom, and how to know that it is the right one.
 
     ``alias`` names its host key; ``fingerprint`` is the one that the VM carries, None when it was made without.
-    ``identity`` is a private key file, None for those that ssh finds by itself. ``jump`` is ``user@host:port``.
+    ``identity`` is a private key file, None for those that ssh finds by itself. ``jump`` is ``user@host:port``, known to
+    the user's own ssh. InvalidInput for words that ssh would take for something else.
     """
 
     host: str
@@ -39,20 +50,28 @@ class Target:
     jump: str | None = None
     insecure: bool = False
 
+    def __post_init__(self) -> None:
+        for what, word in (('host', self.host), ('user', self.user), ('alias', self.alias)):
+            if not _WORD.fullmatch(word) or (what == 'alias' and set(word) & set(',*?!|#@')):
+                raise InvalidInput(f'{word!r} can not be the {what} of an ssh connection')
+        if self.jump is not None and not _JUMP.fullmatch(self.jump):
+            raise InvalidInput(f'{self.jump!r} is no host to jump over', hint='Write user@host:port')
+
 
 def options(target: Target, known_hosts: Path) -> list[str]:
     """Return the options that ssh and scp share."""
+    chosen = {'ConnectTimeout': str(_CONNECT), 'GlobalKnownHostsFile': '/dev/null', 'UpdateHostKeys': 'no'}
     if target.insecure:
-        verified = ['-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR']
+        chosen |= {'StrictHostKeyChecking': 'no', 'UserKnownHostsFile': '/dev/null', 'LogLevel': 'ERROR'}
     else:
-        verified = ['-o', 'StrictHostKeyChecking=yes', '-o', f'UserKnownHostsFile="{known_hosts}"', '-o',
-                    'GlobalKnownHostsFile=/dev/null', '-o', f'HostKeyAlias={target.alias}', '-o', 'CheckHostIP=no']
-    chosen = [*verified, '-o', f'ConnectTimeout={_CONNECT}']
+        # In a file name, ssh expands %, and reads white space as the end.
+        file = str(known_hosts).replace('%', '%%').replace('"', '\\"')
+        chosen |= {'StrictHostKeyChecking': 'yes', 'UserKnownHostsFile': f'"{file}"', 'HostKeyAlias': target.alias,
+                   'CheckHostIP': 'no'}
     if target.identity:
-        chosen += ['-i', target.identity, '-o', 'IdentitiesOnly=yes']
-    if target.jump:
-        chosen += ['-J', target.jump]
-    return chosen
+        chosen |= {'IdentitiesOnly': 'yes'}
+    return [*(word for key, value in chosen.items() for word in ('-o', f'{key}={value}')),
+            *(['-i', target.identity] if target.identity else []), *(['-J', target.jump] if target.jump else [])]
 
 
 def command(target: Target, known_hosts: Path, remote: Sequence[str] = (), *, extra: Sequence[str] = ()) -> list[str]:
@@ -64,7 +83,8 @@ def command(target: Target, known_hosts: Path, remote: Sequence[str] = (), *, ex
     return [*arguments, *remote]
 
 
-def copy_command(target: Target, known_hosts: Path, source: str, destination: str, *, recursive: bool = False) -> list[str]:
+def copy_command(target: Target, known_hosts: Path, source: str, destination: str, *,
+                 recursive: bool = False) -> list[str]:
     """Return the arguments of scp. The path in the guest is the one of the two that begins with a colon."""
     host = f'[{target.host}]' if ':' in target.host else target.host
     ends = [f'{target.user}@{host}{end}' if end.startswith(':') else _local(end) for end in (source, destination)]
@@ -134,36 +154,46 @@ def learn(target: Target, known_hosts: Path) -> None:
 
 def fetch_host_key(target: Target) -> str:
     """Return the ed25519 host key that the server at *target* offers. Unavailable when it does not answer."""
-    if target.jump:
-        return _keyscan_over(target)
     import socket
 
     import paramiko
     try:
-        with socket.create_connection((target.host, target.port), timeout=_CONNECT) as connection:
-            transport = paramiko.Transport(connection)
-            try:
-                transport.get_security_options().key_types = ('ssh-ed25519',)
-                transport.start_client(timeout=_CONNECT)
-                key = transport.get_remote_server_key()
-                return f'{key.get_name()} {key.get_base64()}'
-            finally:
-                transport.close()
+        if target.jump:
+            connection: socket.socket | paramiko.ProxyCommand = _over(target)
+        else:
+            connection = socket.create_connection((target.host, target.port), timeout=_CONNECT)
+        try:
+            return _offered(connection)
+        finally:
+            connection.close()
+    except paramiko.ssh_exception.IncompatiblePeer:
+        raise Unauthorized(f'ssh on {target.host} has no ed25519 host key, so it is not the key the VM was made with') from None
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise Unavailable(f'ssh on {target.host} does not answer: {error}') from None
 
 
-def _keyscan_over(target: Target) -> str:
+def _offered(connection: socket.socket | paramiko.ProxyCommand) -> str:
+    import paramiko
+    transport = paramiko.Transport(connection)
     try:
-        done = subprocess.run(['ssh', '-o', f'ConnectTimeout={_CONNECT}', '-o', 'BatchMode=yes', '--',
-                               str(target.jump).partition(':')[0], 'ssh-keyscan', '-T', '5', '-t', 'ed25519', '-p',
-                               str(target.port), target.host], capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise Unavailable(f'the host key of {target.host} could not be fetched over {target.jump}: {error}') from None
-    keys = [line.split(None, 1)[1] for line in done.stdout.splitlines() if ' ssh-ed25519 ' in line]
-    if not keys:
-        raise Unavailable(f'ssh on {target.host} does not answer to {target.jump}')
-    return keys[0]
+        transport.get_security_options().key_types = ('ssh-ed25519',)
+        transport.start_client(timeout=_CONNECT)
+        key = transport.get_remote_server_key()
+        return f'{key.get_name()} {key.get_base64()}'
+    finally:
+        transport.close()
+
+
+def _over(target: Target) -> paramiko.ProxyCommand:
+    """Return a connection to *target* through the host to jump over."""
+    import paramiko
+    match = _JUMP.fullmatch(target.jump or '')
+    assert match is not None
+    host = f'[{target.host}]' if ':' in target.host else target.host
+    arguments = ['ssh', '-o', 'BatchMode=yes', '-o', f'ConnectTimeout={_CONNECT}', '-W', f'{host}:{target.port}',
+                 *(['-l', match['user']] if match['user'] else []), *(['-p', match['port']] if match['port'] else []),
+                 '--', match['host'].strip('[]')]
+    return paramiko.ProxyCommand(shlex.join(arguments))
 
 
 # commands
@@ -184,91 +214,74 @@ def run(target: Target, known_hosts: Path, script: str, *, timeout: float = 60) 
     Unavailable when the guest can't be reached, Unauthorized when it or the user is not accepted, TimedOut.
     """
     learn(target, known_hosts)
-    arguments = command(target, known_hosts, ['sh', '-s'], extra=['-T', '-o', 'BatchMode=yes'])
+    extra = ['-T', '-o', 'BatchMode=yes', '-o', 'ServerAliveInterval=10', '-o', 'LogLevel=ERROR']
     try:
-        done = subprocess.run(arguments, input=script, capture_output=True, text=True, timeout=timeout, errors='replace')
+        done = subprocess.run(command(target, known_hosts, ['sh', '-s'], extra=extra), input=script, capture_output=True,
+                              text=True, timeout=timeout, errors='replace')
     except subprocess.TimeoutExpired:
         raise TimedOut(f'a command in {target.host} did not end within {timeout:g} seconds') from None
     except OSError as error:
-        raise Unavailable(f'ssh can not be run: {error.strerror}', hint='On Debian: apt install openssh-client') from None
-    if done.returncode == 255:
-        raise _refusal(target, done.stderr.strip())
+        raise MissingDependency(f'ssh can not be run: {error.strerror}',
+                                hint='On Debian: apt install openssh-client') from None
+    refusal = _refusal(target, done.stderr.strip()) if done.returncode == 255 else None
+    if refusal:
+        raise refusal
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
-def _refusal(target: Target, text: str) -> KvirtError:
-    last = text.splitlines()[-1] if text else 'no reason was given'
-    if 'Permission denied' in text:
+_LOST = re.compile(r'^(ssh: |kex_exchange|Connection (closed|reset|timed out|to )|Timeout, server|client_loop|channel \d|'
+                   r'ssh_exchange|mux_client|Bad |Could not resolve|banner exchange)', re.MULTILINE)
+
+
+def _refusal(target: Target, text: str) -> KvirtError | None:
+    """Return why ssh itself failed, None when status and text are those of the command."""
+    last = text.splitlines()[-1] if text else ''
+    if 'Permission denied (' in text or 'Too many authentication failures' in text:
         return Unauthorized(f'{target.host} does not let {target.user} in: {last}', hint='Is it the right key and user?')
     if 'Host key verification failed' in text:
-        return Unauthorized(f'{target.host} has another ssh host key than the VM was made with')
-    return Unavailable(f'ssh to {target.host} failed: {last}')
+        return Unauthorized(f'{target.host} has another ssh host key than the VM was made with',
+                            hint='Either another machine has that address, or its key was changed')
+    return Unavailable(f'ssh to {target.host} failed: {last}') if _LOST.search(text) else None
 
 
-_STATE = r"""
-if [ -e /var/lib/kvirt/run.sh ] || [ -d /var/lib/kvirt ]; then
-    if sudo -n true 2>/dev/null; then elevate='sudo -n'; else elevate=; fi
-    if ! $elevate test -e /var/lib/kvirt/finished; then echo working; else echo finished
-        $elevate cat /var/lib/kvirt/failures 2>/dev/null | while read -r code step; do
-            echo "failed $code $($elevate head -n 1 "$step" | cut -c 1-200)"; done
-    fi
-else echo none; fi
-if [ -d /run/cloud-init ]; then
-    if [ -e /var/lib/cloud/instance/boot-finished ]; then echo cloud-init finished; else echo cloud-init working; fi
-    cat /run/cloud-init/result.json 2>/dev/null
-fi
-"""
+def wait_configured(target: Target, known_hosts: Path, *, timeout: float, interval: float = 3.0, cmds: Sequence[str] = (),
+                    clock: Clock = SYSTEM, tick: Callable[[float], None] | None = None) -> None:
+    """Wait until the guest has configured itself. Conflict tells what failed in it, TimedOut that it took too long.
 
+    *cmds* are the commands as the user wrote them, so that one that failed can be named by its text.
+    """
+    refused_at: float | None = None
 
-def wait_configured(target: Target, known_hosts: Path, *, timeout: float, interval: float = 3.0, clock: Clock = SYSTEM,
-                    tick: Callable[[float], None] | None = None) -> None:
-    """Wait until the guest has configured itself. Conflict tells what failed in it, TimedOut that it took too long."""
-    refused = 0
-
-    def look() -> list[str] | None:
-        nonlocal refused
+    def look() -> state.State | None:
+        nonlocal refused_at
         try:
-            answer = run(target, known_hosts, _STATE, timeout=min(60, timeout))
-        except Unauthorized as error:
-            # While it boots a guest may answer before the user's key is there; a wrong host key is final.
-            refused += 1
-            if 'host key' in error.reason or refused > 40:
+            answer = run(target, known_hosts, state.QUESTION, timeout=min(60, timeout))
+        except TimedOut as error:
+            raise Unavailable(error.reason) from None  # a guest may be too busy to answer
+        except Unauthorized:
+            refused_at = clock.now() if refused_at is None else refused_at
+            if clock.now() - refused_at >= _PATIENCE:
                 raise
             return None
-        return finished(answer.output)
+        refused_at = None
+        found = state.read(answer.output, cmds)
+        return found if found.done else None
 
-    told = until(look, what=f'the guest at {target.host} configuring itself', timeout=timeout, interval=interval,
-                 clock=clock, tick=tick)
-    if told[1:]:
-        raise Conflict(f"the guest at {target.host} could not configure itself: {'; '.join(told[1:])}",
-                       hint='Its logs are /var/log/kvirt.log and /var/log/cloud-init-output.log')
-
-
-def finished(output: str) -> list[str] | None:
-    """Read what a guest told of its state: None while it works, else ``['finished', failure, ...]``."""
-    lines = output.splitlines()
-    if not lines or lines[0] == 'working' or 'cloud-init working' in lines:
-        return None
-    failures = []
-    for line in lines:
-        if line.startswith('failed '):
-            _, code, step = line.split(' ', 2)
-            failures.append(f'a command ended with {code}: {step}')
-    text = '\n'.join(lines[lines.index('cloud-init finished') + 1:]) if 'cloud-init finished' in lines else ''
-    try:
-        errors = json.loads(text).get('v1', {}).get('errors', []) if text.strip() else []
-    except ValueError:
-        errors = []
-    return ['finished', *failures, *(f'cloud-init: {error}' for error in errors)]
+    found = until(look, what=f'the guest at {target.host} configuring itself', timeout=timeout, interval=interval,
+                  clock=clock, tick=tick)
+    if found.failures:
+        raise Conflict(f"the guest at {target.host} could not configure itself: {'; '.join(found.failures)}",
+                       hint=f'Its logs are {state.LOGS}')
 
 
 def wait_command(target: Target, known_hosts: Path, script: str, *, timeout: float, interval: float = 5.0,
                  clock: Clock = SYSTEM, tick: Callable[[float], None] | None = None) -> str:
     """Wait until *script* succeeds in the guest, and return its output."""
+    deadline = clock.now() + timeout
+
     def look() -> Answer | None:
-        answer = run(target, known_hosts, script, timeout=min(300, timeout))
+        answer = run(target, known_hosts, script, timeout=max(1.0, deadline - clock.now()))
         return answer if answer.status == 0 else None
+
     return until(look, what=f'the command {shlex.quote(script)[:80]} succeeding in {target.host}', timeout=timeout,
                  interval=interval, clock=clock, tick=tick).output
-
-

@@ -23,6 +23,9 @@ from kvirt.spec import HARDWARE
 
 T = TypeVar('T')
 
+_OF_THE_FILE = ('locked', 'unable to open', 'readonly', 'disk I/O', 'disk is full')
+"""In the messages of SQLite about the state of its file; its other ones tell a bug."""
+
 EVERYWHERE = 'all'
 """The location of a client that sees the VMs of all locations. It makes its own in the first one."""
 
@@ -79,8 +82,10 @@ class Account(Kbase):
             self.faults = before
 
     def translate(self, error: Exception) -> KvirtError | None:
-        if isinstance(error, sqlite3.OperationalError):
+        if isinstance(error, sqlite3.OperationalError) and any(text in str(error) for text in _OF_THE_FILE):
             return Unavailable(f'{self.conn.path}: {error}')
+        if isinstance(error, UnicodeEncodeError):
+            return InvalidInput(f'{error.object[:70]!r} is no text that can be kept')
         if type(error) is sqlite3.DatabaseError:
             return InvalidInput(f'{self.conn.path} is not a file of the fake provider: {error}',
                                 hint='Remove it to begin anew, or name another with the option state')
@@ -120,7 +125,8 @@ class Account(Kbase):
 
     def seen(self, world: Transaction) -> list[Vm]:
         """Return the VMs of this client's location, sorted by name."""
-        return [vm for vm in world.all(Vm) if self.location in (vm.location, EVERYWHERE)]
+        return sorted((vm for vm in world.all(Vm) if self.location in (vm.location, EVERYWHERE)),
+                      key=lambda vm: (vm.name, vm.location))
 
     def here(self) -> str:
         """Return the location that this client makes things in."""

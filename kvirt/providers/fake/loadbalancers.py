@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from kvirt import units
 from kvirt.errors import AlreadyExists, InvalidInput
@@ -13,6 +15,8 @@ from kvirt.providers.fake.account import Account
 from kvirt.providers.fake.networks import public_address
 from kvirt.providers.fake.records import Balancer, Network, Vm
 from kvirt.shapes import LoadBalancerShape
+
+_Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class LoadBalancers(Account):
@@ -25,7 +29,7 @@ class LoadBalancers(Account):
         safe_name('load balancer', name)
         if not ports:
             raise InvalidInput(f'load balancer {name} needs a port')
-        mark = _mark(name)
+        mark, ports, [checkport] = _mark(name), _ports(ports), _ports([checkport])
         with self.conn.change() as world:
             if world.get(Balancer, name) is not None:
                 raise AlreadyExists(f'load balancer {name} exists')
@@ -39,7 +43,7 @@ class LoadBalancers(Account):
                 ip = addresses.free_address(world, network, mark)
             else:
                 ip = public_address(world, mark)
-            world.add(Balancer(name=name, ip=ip, ports=_ports(ports), vms=members, checkpath=checkpath,
+            world.add(Balancer(name=name, ip=ip, ports=ports, vms=members, checkpath=checkpath,
                                checkport=checkport, network=network.name if network else None))
             if domain and domain in dns.zones(world) and dnsclient is None:
                 dns.record(world, domain, [name, *alias], ip, owner=mark)
@@ -70,7 +74,8 @@ def _mark(name: str) -> str:
 
 
 def _ports(ports: Sequence[int]) -> list[int]:
-    for port in ports:
-        if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
-            raise InvalidInput(f'{port!r} is not a port')
-    return sorted(set(ports))
+    """Return *ports* sorted, each once. InvalidInput."""
+    try:
+        return sorted({msgspec.convert(port, _Port, strict=False) for port in ports})
+    except msgspec.ValidationError:
+        raise InvalidInput(f"{', '.join(map(str, ports))}: not all of these are ports", hint='Use 1 to 65535') from None

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from kvirt.errors import Conflict, InvalidInput, NotFound, OutOfCapacity
 from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.fake import mapping
-from kvirt.providers.fake.account import Account, lacks
+from kvirt.providers.fake.account import EVERYWHERE, Account, lacks
 from kvirt.providers.fake.records import Disk, Image, Pool, Vm, Volume
 from kvirt.providers.fake.world import Transaction
 from kvirt.shapes import DiskRow, PoolShape
@@ -106,9 +106,13 @@ class Storage(Account):
                 for disk in vm.disks:
                     users.setdefault(f'{vm.location}/{disk.volume}', []).append(vm.name)
             pools = pools_of(world)
-            return {volume.name: {'pool': volume.pool, 'path': mapping.volume_path(volume, pools), 'size': volume.size,
+            rows: dict[str, DiskRow] = {}
+            for volume in world.all(Volume):
+                if self.location in (volume.location, EVERYWHERE):
+                    name = volume.key if volume.name in rows else volume.name  # in another location
+                    rows[name] = {'pool': volume.pool, 'path': mapping.volume_path(volume, pools), 'size': volume.size,
                                   'vms': users.get(volume.key, [])}
-                    for volume in world.all(Volume) if self.location in (volume.location, 'all')}
+            return rows
 
     def _create_pool(self, name: str, poolpath: str | None, pooltype: str = 'dir', user: str = 'qemu',
                      thinpool: str | None = None) -> None:

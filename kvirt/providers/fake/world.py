@@ -97,7 +97,7 @@ class World:
         connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:
             # What a crash of the machine would lose is not worth a flush to disk at every step; a kill loses nothing.
-            connection.executescript('PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = OFF;')
+            connection.execute('PRAGMA synchronous = OFF')
             connection.execute('BEGIN IMMEDIATE')
             version = connection.execute('PRAGMA user_version').fetchone()[0]
             if version == 0:

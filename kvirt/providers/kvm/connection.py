@@ -164,6 +164,8 @@ class Connection(Kbase):
 
     def translate(self, error: Exception) -> errors.KvirtError | None:
         """Return what an exception of libvirt means."""
+        if isinstance(error, ValueError) and 'embedded null character' in str(error):
+            return errors.InvalidInput('a name can not hold a null character')
         return meaning(error) if isinstance(error, libvirt.libvirtError) else None
 
     def close(self) -> None:

@@ -64,12 +64,12 @@ class Images(Storage):
         used = set() if iso else {path for view in self.domains_read() for path in self.paths_of(view)}
         rows = []
         for pool in self.pools():
-            for volume in pool.listAllVolumes(0):
+            for volume, capacity in self.volumes_in(pool):
                 name = volume.name()
                 if is_iso(name) != iso or (not iso and (ours_by_name(name) or volume.path() in used)):
                     continue
                 rows.append({'name': name, 'id': volume.path(), 'pool': pool.name(),
-                             **({'size': -(-volume.info()[1] // GIB)} if extended else {})})
+                             **({'size': -(-capacity // GIB)} if extended else {})})
         rows.sort(key=lambda row: (row['name'], row['pool']))
         return rows if extended else [row['name'] for row in rows]
 
@@ -151,7 +151,7 @@ class Images(Storage):
         """Return the volumes that are thin clones of the one at *path*."""
         found = []
         for pool in self.pools():
-            for volume in pool.listAllVolumes(0):
+            for volume, _ in self.volumes_in(pool):
                 match = re.search(r'<backingStore>.*?<path>(.*?)</path>', volume.XMLDesc(), re.DOTALL)
                 if match and match[1] == path:
                     found.append(volume.name())

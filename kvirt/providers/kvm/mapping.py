@@ -22,6 +22,12 @@ NATIVE = {libvirt.VIR_DOMAIN_NOSTATE: 'nostate', libvirt.VIR_DOMAIN_RUNNING: 'ru
           libvirt.VIR_DOMAIN_SHUTDOWN: 'shutdown', libvirt.VIR_DOMAIN_SHUTOFF: 'shutoff',
           libvirt.VIR_DOMAIN_CRASHED: 'crashed', libvirt.VIR_DOMAIN_PMSUSPENDED: 'pmsuspended'}
 
-def status_of(state: int) -> Status:
-    """Return the standard status for a libvirt state."""
+_GAVE_UP = (libvirt.VIR_DOMAIN_PAUSED_UNKNOWN, libvirt.VIR_DOMAIN_PAUSED_IOERROR, libvirt.VIR_DOMAIN_PAUSED_CRASHED)
+"""Why the hypervisor, and not a person, pauses a guest: an internal error (not told as such), a full disk, a panic."""
+
+
+def status_of(state: int, reason: int | None = None) -> Status:
+    """Return the standard status for a libvirt state and its reason."""
+    if state == libvirt.VIR_DOMAIN_PAUSED and reason in _GAVE_UP:
+        return 'failed'
     return STATUS.get(state, 'unknown')

@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import libvirt
@@ -90,6 +90,24 @@ class Storage(Lookup):
         if volume is None:
             raise NotFound(f"volume '{name}' does not exist{f' in pool {pool}' if pool else ''}")
         return volume
+
+    def volumes_in(self, pool: libvirt.virStoragePool) -> Iterator[tuple[libvirt.virStorageVol, int]]:
+        """Return the volumes of *pool* with their sizes in bytes.
+
+        libvirt remembers what it saw when it last read the pool. What is gone since is left out, and so are folders and
+        hidden files: what is being brought here, by us or by others.
+        """
+        for volume in pool.listAllVolumes(0):
+            if volume.name().startswith('.'):
+                continue
+            try:
+                kind, capacity, _ = volume.info()
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+                    raise
+                continue
+            if kind != libvirt.VIR_STORAGE_VOL_DIR:
+                yield volume, capacity
 
     # making and removing
 
@@ -199,17 +217,20 @@ class Storage(Lookup):
                 used.setdefault(path, []).append(view.name)
         rows: dict[str, DiskRow] = {}
         for pool in self.pools():
-            for volume in pool.listAllVolumes(0):
+            for volume, capacity in self.volumes_in(pool):
                 path = volume.path()
                 if is_iso(volume.name()) or (path not in used and volume.name().endswith(_IMAGE_SUFFIXES)
                                              and not ours_by_name(volume.name())):
                     continue
-                rows[volume.name()] = {'pool': pool.name(), 'path': path, 'size': -(-volume.info()[1] // GIB),
+                rows[volume.name()] = {'pool': pool.name(), 'path': path, 'size': -(-capacity // GIB),
                                        'vms': sorted(used.get(path, []))}
         return dict(sorted(rows.items()))
 
     def _disk_exists(self, pool: str | None, name: str) -> bool:
-        return self.find_volume(name, pool) is not None
+        try:
+            return self.find_volume(name, pool) is not None
+        except NotFound:
+            return False  # there is no such pool
 
     def _create_pool(self, name: str, poolpath: str | None, pooltype: str = 'dir', user: str = 'qemu',
                      thinpool: str | None = None) -> None:

@@ -17,7 +17,7 @@ from kvirt.providers.kvm.create import Create
 from kvirt.providers.kvm.domain import Domain
 from kvirt.providers.kvm.mapping import NATIVE, status_of
 from kvirt.providers.kvm.storage import GIB
-from kvirt.shapes import DiskShape, NicShape, VmInfo, VmRow
+from kvirt.shapes import DiskShape, NicShape, Status, VmInfo, VmRow
 
 _COUNTERS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_BALLOON
 _AT_ONCE, _AT_ONCE_REMOTE = 4, 16
@@ -51,7 +51,7 @@ class Vms(Create):
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
                 raise
-        return [(native, {'state.state': native.state()[0]}) for native in self.libvirt.listAllDomains(0)]
+        return [(native, _state(native)) for native in self.libvirt.listAllDomains(0)]
 
     def _descriptions(self, found: Sequence[tuple[libvirt.virDomain, Counters]]) -> list[str | None]:
         """Return what is read of each domain, several at a time: '' when it is gone, None when it can't be read."""
@@ -63,7 +63,7 @@ class Vms(Create):
 
     def _row(self, native: libvirt.virDomain, counters: Counters, text: str | None,
              leases: Mapping[str, list[Lease]]) -> VmRow:
-        row: VmRow = {'name': native.name(), 'status': status_of(counters['state.state']) if text else 'unknown',
+        row: VmRow = {'name': native.name(), 'status': _status(counters) if text else 'unknown',
                       'id': native.UUIDString(), 'ip': None, 'image': '', 'plan': '', 'profile': '', 'flavor': '',
                       'location': ''}
         if not text:
@@ -92,17 +92,17 @@ class Vms(Create):
 
     def _info(self, name: str) -> VmInfo:
         native = self.domain_of(name)
-        state = native.state()[0]
+        state = _state(native)
         text = native.XMLDesc(0)
         view = domain.read(text)
         leases = self.leases()
-        found = cast(VmInfo, dict(self._row(native, {'state.state': state}, text, leases)))
+        found = cast(VmInfo, dict(self._row(native, state, text, leases)))
         found.update({key: view.info[key] for key in view.info if key not in ('creationdate', 'ip')})  # type: ignore
         if found['status'] == 'running' and not found['ip']:
             found['ip'] = self._asked(native, view)
         if 'creationdate' in view.info:
             found['creationdate'] = domain.iso_date(view.info['creationdate']) or view.info['creationdate']
-        found['native_status'] = NATIVE.get(state, str(state))
+        found['native_status'] = NATIVE.get(state['state.state'], str(state['state.state']))
         found['autostart'] = bool(native.autostart())
         found['nets'] = [self._nic_shape(nic, leases) for nic in view.nics]
         found['disks'] = [self._disk_shape(native, disk) for disk in view.disks
@@ -294,6 +294,15 @@ class Vms(Create):
                 self.write_journal(native, journals.without(journal, pool, volume.name()))
 
     _update_flavor = unsupported('libvirt has no flavors; use update_cpus and update_memory')
+
+
+def _state(native: libvirt.virDomain) -> dict[str, int]:
+    state, reason = native.state()
+    return {'state.state': state, 'state.reason': reason}
+
+
+def _status(counters: Counters) -> Status:
+    return status_of(counters['state.state'], counters.get('state.reason'))
 
 
 def _description(native: libvirt.virDomain, counters: Counters) -> str | None:

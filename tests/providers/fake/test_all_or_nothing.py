@@ -51,7 +51,8 @@ def test_a_clone_that_fails_leaves_nothing(fake: Kfake, state: Path, step: str) 
 def test_a_create_that_is_killed_leaves_an_orphan_that_can_be_deleted(fake: Kfake, state: Path, number: int) -> None:
     fake.list()
     before = everything(state)
-    done = in_process(state, f"with fake.inject('kill@{number}'): fake.create('web', image='debian12', keys=[KEY], **{RICH!r})")
+    done = in_process(state, f"with fake.inject('kill@{number}'):\n"
+                             f"    fake.create('web', image='debian12', keys=[KEY], **{RICH!r})")
     assert done.returncode == -9, done.stderr
     if number == 1:
         assert fake.list() == []
@@ -220,7 +221,8 @@ def test_threads_share_one_object(state: Path, where: str) -> None:
 
     def life(number: int) -> list[Any]:
         name = f'vm{number:02}'
-        answers = [create(fake, name, domain='example.com'), fake.stop(name), fake.add_disk(name, 1), fake.add_nic(name, 'default')]
+        answers = [create(fake, name, domain='example.com'), fake.stop(name), fake.add_disk(name, 1),
+                   fake.add_nic(name, 'default')]
         fake.list()
         return answers
 

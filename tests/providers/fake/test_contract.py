@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -137,3 +138,20 @@ def test_the_class_is_imported_without_any_sdk() -> None:
             'print([name for name in ("libvirt", "requests", "paramiko", "pycdlib", "click") if name in sys.modules])')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == '[]'
+
+
+def test_text_that_can_not_be_kept_is_told(fake: Kfake) -> None:
+    with pytest.raises(InvalidInput, match='is no text'):
+        fake.info('web\udcff')
+    assert create(fake, 'web', metadata={'team': '\udcff'})['error'] == 'InvalidInput'
+    assert fake.list() == []
+    ok(create(fake, 'web'))
+    assert fake.update_metadata('web', 'team', '\udcff')['error'] == 'InvalidInput'
+
+
+def test_a_bug_stays_loud(fake: Kfake) -> None:
+    with pytest.raises(sqlite3.OperationalError, match='no such table'), fake.conn.change() as world:
+        world.execute('SELECT * FROM absent')
+    assert fake.translate(sqlite3.OperationalError('no such table: absent')) is None
+    assert isinstance(fake.translate(sqlite3.OperationalError('database is locked')), Unavailable)
+    assert fake.translate(KeyError('x')) is None

@@ -104,6 +104,21 @@ def test_a_running_vm_is_only_resized_where_that_was_prepared(fake: Kfake) -> No
     assert (fake.info('ready')['numcpus'], fake.info('ready')['memory']) == (4, 1024)
 
 
+def test_what_can_be_changed(fake: Kfake, vm: Make) -> None:
+    vm(flavor='small')
+    ok(fake.update_flavor('web', 'small'))
+    ok(fake.update_flavor('web', 'large'))
+    ok(fake.update_start('web'))
+    ok(fake.update_information('web', 'the shop'))
+    ok(fake.update_metadata('web', 'team', 'a'))
+    ok(fake.update_metadata('web', 'team', 'b', append=True))
+    known = dict(fake.info('web'))
+    assert {'flavor': 'large', 'numcpus': 4, 'memory': 8192, 'autostart': True, 'information': 'the shop',
+            'team': 'a,b'}.items() <= known.items()
+    ok(fake.update_metadata('web', 'team', None))
+    assert 'team' not in fake.info('web')
+
+
 def test_locations_are_apart(fake: Kfake, state: Path, vm: Make) -> None:
     vm()
     tokyo, everywhere = Kfake(state=str(state), location='tokyo'), Kfake(state=str(state), location='all')

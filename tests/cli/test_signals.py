@@ -1,0 +1,72 @@
+"""Ctrl-C and SIGTERM: what runs unwinds, and the exit code tells."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from kvirt.wait import CANCEL
+
+from .conftest import ROOT, Run, command
+
+
+@pytest.fixture
+def deaf_ssh(tmp_path: Path) -> str:
+    """A folder with an ssh that reaches nothing."""
+    folder = tmp_path / 'bin'
+    folder.mkdir()
+    ssh = folder / 'ssh'
+    ssh.write_text('#!/bin/sh\necho "ssh: connect to host: no route" >&2\nexit 255\n')
+    ssh.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['Ctrl-C', 'SIGTERM'])
+def test_a_wait_ends_at_once(number: int, deaf_ssh: str, home: Path, kvirt: Run) -> None:
+    for count in ((), ('-c', '2')):
+        process = subprocess.Popen(
+            command('create', 'vm', '-i', 'debian12', '--wait', *count, f'web{len(count)}'), cwd=Path.cwd(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, 'PATH': deaf_ssh, 'PYTHONPATH': str(ROOT)})
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        while 'waiting for configuration' not in line:
+            assert line, 'it ended before it waited'
+            line = process.stderr.readline()
+        begun = time.monotonic()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out) == (130, '')
+        assert err.splitlines()[-1] == 'Cancelled'
+        assert 'Traceback' not in err
+        assert time.monotonic() - begun < 10
+
+
+def test_a_create_that_is_interrupted_leaves_nothing(home: Path, kvirt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kvirt.providers.fake import faults
+    strike = faults.Faults.at_step
+
+    def interrupt(self: faults.Faults, step: str) -> None:
+        if step == 'nics':
+            os.kill(os.getpid(), signal.SIGINT)
+        strike(self, step)
+
+    monkeypatch.setattr(faults.Faults, 'at_step', interrupt)
+    done = kvirt('create', 'vm', '-i', 'debian12', 'web')
+    assert (done.code, done.err) == (130, 'Cancelled\n')
+    monkeypatch.undo()
+    monkeypatch.setenv('KVIRT_HOME', str(home))
+    for noun in ('vm', 'disk', 'orphans'):
+        assert kvirt('list', noun, '-o', 'json').out == '[]\n'
+
+
+def test_the_next_command_in_this_process_is_not_cancelled(kvirt: Run) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    CANCEL.set()
+    assert kvirt('list', 'vm').code == 0
+    CANCEL.check()
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
