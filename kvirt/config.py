@@ -21,7 +21,7 @@ from kvirt import redact
 from kvirt.base.options import decode_options, meta_of
 from kvirt.copies import DISTINCT, copy_names, copy_values
 from kvirt.decode import field_types
-from kvirt.errors import InvalidInput, KvirtError, NotFound, NotSupported, Problem, Unavailable
+from kvirt.errors import Conflict, InvalidInput, KvirtError, NotFound, NotSupported, Problem, Unavailable
 from kvirt.keywords import table
 from kvirt.names import did_you_mean, safe_name
 from kvirt.parallel import in_parallel
@@ -206,7 +206,7 @@ class Kconfig:
         if not result.ok:
             return result
         if result.get('hostkey') and not spec.insecure:
-            self.pin_host_key(name, result['hostkey'], provider)
+            self.pin_host_key(result, result['hostkey'])
         if spec.start and (wait or spec.wait or spec.waitcommand):
             return self.wait_vm(name, spec, k=provider, tick=tick)
         return result
@@ -306,22 +306,29 @@ class Kconfig:
         try:
             if not provider.supports('ip'):
                 raise NotSupported(f'{self.type} does not tell addresses, so there is nothing to wait on')
-            until(lambda: provider.ip(name), what=f'VM {name} getting an address', timeout=left(), tick=told('address'))
-            target = self.ssh_target(name, k=provider)
-            ssh.wait_configured(target, self.known_hosts, timeout=left(), tick=told('configuration'))
+            until(lambda: _address(provider, name), what=f'VM {name} getting an address', timeout=left(),
+                  tick=told('address'))
+            target = self.ssh_target(name, k=provider, identity=self._identity(spec))
+            ssh.wait_configured(target, self.known_hosts, timeout=left(), cmds=spec.cmds, tick=told('configuration'))
             if spec.waitcommand:
                 ssh.wait_command(target, self.known_hosts, spec.waitcommand, timeout=left(), tick=told('command'))
         except KvirtError as error:
             return Result.failure(error, name=name)
         return Result.success(name=name, ip=target.host)
 
-    def ssh_target(self, name: str, user: str | None = None, k: Any = None) -> Any:
+    def _identity(self, spec: VmSpec) -> str | None:
+        """Return the private key beside a public one that *spec* names by its file, None when ssh is to find its own."""
+        files = (Path(key).expanduser() for key in spec.keys if key.endswith('.pub'))
+        return next((str(file.with_suffix('')) for file in files if file.with_suffix('').is_file()), None)
+
+    def ssh_target(self, name: str, user: str | None = None, k: Any = None, identity: str | None = None) -> Any:
         """Return how to reach VM *name* by ssh, as a :class:`kvirt.guest.ssh.Target`.
 
+        *identity* is a private key file; without it the key of kvirt's home is offered, or what ssh finds by itself.
         NotFound when there is no such VM, Conflict when it has no address.
         """
-        from kvirt.errors import Conflict
         from kvirt.guest.images import login_user
+        from kvirt.guest.keys import private_key_for
         from kvirt.guest.ssh import Target
         provider = k or self.k
         known = provider.info(name)
@@ -329,9 +336,19 @@ class Kconfig:
             raise NotFound(f'VM {name} does not exist on client {self.client}')
         if not known.get('ip'):
             raise Conflict(f"VM {name} is {known['status']} and has no address yet")
+        key = identity or private_key_for(self.settings.home)
         return Target(host=known['ip'], user=user or known.get('user') or login_user(known.get('image') or ''),
                       port=int(known.get('userport') or 22), alias=self.ssh_alias(known),
-                      fingerprint=known.get('hostkey'), insecure=not known.get('hostkey') and bool(known.get('insecure')))
+                      fingerprint=known.get('hostkey'), identity=str(key) if key else None, jump=self._jump(provider),
+                      insecure=not known.get('hostkey') and bool(known.get('insecure')))
+
+    def _jump(self, provider: Any) -> str | None:
+        """Return the host to reach VMs over, where the client says ``tunnel``; the provider's own by default."""
+        section = {**self.settings.defaults, **self._section.values}
+        if not section.get('tunnel'):
+            return None
+        host = section.get('tunnelhost') or getattr(provider, 'host', None)
+        return f"{section.get('tunneluser', 'root')}@{host}:{section.get('tunnelport', 22)}" if host else None
 
     @property
     def known_hosts(self) -> Path:
@@ -342,10 +359,10 @@ class Kconfig:
         """Return the name under which a VM's host key is kept: its id, so that a reused address or name is no matter."""
         return f"{known.get('id') or known['name']}.kvirt"
 
-    def pin_host_key(self, name: str, public_key: str, k: Any = None) -> None:
-        """Record the ssh host key of VM *name*, so that the first connection is already verified."""
+    def pin_host_key(self, known: Mapping[str, Any], public_key: str) -> None:
+        """Record the ssh host key of a VM (its ``id`` and ``name``), so that the first connection is already verified."""
         from kvirt.guest import ssh
-        ssh.pin(self.known_hosts, self.ssh_alias((k or self.k).info(name) or {'name': name}), public_key)
+        ssh.pin(self.known_hosts, self.ssh_alias(known), public_key)
 
     def delete_vm(self, name: str, snapshots: bool = False, keep_disks: bool = False) -> Result:
         """Delete VM *name* and forget its ssh host key. With *keep_disks* all its disks but the root one stay."""
@@ -359,3 +376,15 @@ class Kconfig:
         if result.ok and known:
             ssh.forget(self.known_hosts, self.ssh_alias(known))
         return result
+
+
+def _address(provider: Any, name: str) -> str | None:
+    """Return the address of a VM that is starting, None while it has none. Raises for one that will never have one."""
+    known = provider.info(name)
+    if not known:
+        raise NotFound(f'VM {name} went away')
+    if known['status'] in ('failed', 'stopped', 'terminated'):
+        raise Conflict(f"VM {name} is {known['status']}: its operating system did not come up",
+                       hint="Look at its serial console, and at the hypervisor's log")
+    ip: str | None = known.get('ip')
+    return ip

@@ -40,7 +40,7 @@ def expand(text: str, variables: Mapping[str, Any], *, where: str = '', hint: st
     except Exception as error:  # a template is a program of the user's: whatever it raises is a fault of the input
         line = next((frame.lineno for frame in reversed(traceback.extract_tb(error.__traceback__))
                      if frame.filename == '<template>'), None)
-        message = str(error) or type(error).__name__
+        message = str(error).rstrip('.') or type(error).__name__
         problem = Problem(f'the template can not be expanded: {message}', _place(where, line))
         raise InvalidInput(problem, hint=hint) from error
 
@@ -65,7 +65,8 @@ def _checked(text: str, where: str, hint: str) -> Any:
 
 
 def _wrong(error: TemplateSyntaxError, where: str, hint: str) -> InvalidInput:
-    return InvalidInput(Problem(f'this is no template: {error.message}', _place(where, error.lineno)), hint=hint)
+    message = str(error.message).rstrip('.')
+    return InvalidInput(Problem(f'this is no template: {message}', _place(where, error.lineno)), hint=hint)
 
 
 def _place(where: str, line: int | None) -> str:

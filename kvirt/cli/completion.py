@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -50,26 +49,29 @@ def live(read: Callable[[Kconfig], Iterable[str]]) -> Complete:
     """Return a completion of the names that *read* gives of the client in use."""
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         session = ctx.ensure_object(Session)
-        return _items(_patiently(lambda: [name for client in session.clients for name in read(session.config(client))]),
-                      incomplete)
+        found = _patiently(session, lambda: [name for client in session.clients for name in read(session.config(client))])
+        return _items(found, incomplete)
     return complete
 
 
 def local(read: Callable[[Session], Iterable[str]]) -> Complete:
     """Return a completion of the names that *read* gives, without asking a backend."""
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return _items(_patiently(lambda: read(ctx.ensure_object(Session))), incomplete)
+        session = ctx.ensure_object(Session)
+        return _items(_patiently(session, lambda: read(session)), incomplete)
     return complete
 
 
-def _patiently(read: Callable[[], Iterable[str]]) -> list[str]:
+def _patiently(session: Session, read: Callable[[], Iterable[str]]) -> list[str]:
+    """Return what *read* finds; nothing when it fails or takes long, since the user is typing."""
     found: list[str] = []
 
     def attempt() -> None:
         try:
             found.extend(read())
-        except Exception:  # noqa: BLE001 - whatever is wrong, the user is typing: offer nothing
-            return
+        except Exception:
+            if session.debug:
+                raise
 
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
@@ -109,7 +111,3 @@ pools = live(lambda config: config.k.list_pools())
 disks = live(lambda config: config.k.list_disks())
 flavors = live(lambda config: [flavor.name for flavor in config.k.list_flavors()])
 
-
-def is_completing() -> bool:
-    """Tell if the shell asks for completions, so that nothing may be printed."""
-    return '_KVIRT_COMPLETE' in os.environ

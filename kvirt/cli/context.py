@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kvirt.cli.types import NAME
 from kvirt.errors import InvalidInput, KvirtError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _complete_clients(ctx: click.Context, param: click.Parameter, incomplete: st
 
 
 GLOBAL: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
-    ('client', ('-C', '-c', '--client'), {'metavar': 'NAME', 'shell_complete': _complete_clients, 'help':
+    ('client', ('-C', '-c', '--client'), {'metavar': 'NAME', 'type': NAME, 'shell_complete': _complete_clients, 'help':
                                           'Client to use: a name of the configuration, several (a,b), all, fake, '
                                           'user@host, or a libvirt URI.'}),
     ('params', ('-P', '--param'), {'metavar': 'KEY=VALUE', 'multiple': True, 'help': 'Set a keyword or parameter.'}),
@@ -122,10 +123,10 @@ GLOBAL: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
     ('quiet', ('-q', '--quiet'), {'is_flag': True, 'help': 'Say nothing but data and errors.'}),
     ('verbose', ('-v', '--verbose'), {'is_flag': True, 'help': 'Say more.'}),
     ('debug', ('-d', '--debug'), {'is_flag': True, 'help': 'Say everything, with tracebacks.'}),
-    ('region', ('-r', '--region'), {'metavar': 'NAME', 'help': 'Region, in place of the client\'s own.'}),
-    ('zone', ('-z', '--zone'), {'metavar': 'NAME', 'help': 'Zone, in place of the client\'s own.'}),
-    ('namespace', ('-n', '--namespace'), {'metavar': 'NAME', 'help': 'Namespace, in place of the client\'s own.'}),
-    ('resource_group', ('-g', '--resource_group'), {'metavar': 'NAME',
+    ('region', ('-r', '--region'), {'metavar': 'NAME', 'type': NAME, 'help': 'Region, in place of the client\'s own.'}),
+    ('zone', ('-z', '--zone'), {'metavar': 'NAME', 'type': NAME, 'help': 'Zone, in place of the client\'s own.'}),
+    ('namespace', ('-n', '--namespace'), {'metavar': 'NAME', 'type': NAME, 'help': 'Namespace, in place of the client\'s own.'}),
+    ('resource_group', ('-g', '--resource_group'), {'metavar': 'NAME', 'type': NAME,
                                                     'help': 'Resource group, in place of the client\'s own.'}),
 )
 

@@ -37,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str], debug: bool) -> int:
     try:
-        code = root().main(arguments, prog_name='kvirt', standalone_mode=False)
+        code = _invoke(arguments)
         sys.stdout.flush()
-        return code if isinstance(code, int) else DONE
+        return code
     except BrokenPipeError:
         _drop_output()
         return BROKEN_PIPE
@@ -54,6 +54,18 @@ def _run(arguments: list[str], debug: bool) -> int:
             raise
         report_bug(error)
         return BUG
+
+
+def _invoke(arguments: list[str]) -> int:
+    """Parse and run, without the handling of errors, interrupts and closed pipes in click's own ``main``."""
+    command = root()
+    command._main_shell_completion({}, 'kvirt')  # exits when the shell asks for completions
+    try:
+        with command.make_context('kvirt', arguments) as context:
+            code = command.invoke(context)
+    except click.exceptions.Exit as done:
+        code = done.exit_code
+    return code if isinstance(code, int) else DONE
 
 
 def _wants_debug(arguments: Sequence[str]) -> bool:

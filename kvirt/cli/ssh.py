@@ -29,14 +29,18 @@ class Ssh(Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.allow_interspersed_args = False
         if not ctx.resilient_parsing:
-            _, rest, _ = self.make_parser(ctx).parse_args(list(args))
-            if rest:
-                front = args[:len(args) - len(rest)]
-                _, remote, _ = self.make_parser(ctx).parse_args(rest[1:])
-                behind = rest[1:][:len(rest) - 1 - len(remote)]
-                options = [word for word in [*front, *behind] if word != '--']
-                args = [*options, '--', rest[0], *remote]
+            words = self._words(ctx, args)
+            if words:
+                remote = self._words(ctx, words[1:])
+                front, behind = args[:len(args) - len(words)], words[1:len(words) - len(remote)]
+                args = [*(word for word in [*front, *behind] if word != '--'), '--', words[0], *remote]
         return super().parse_args(ctx, args)
+
+    def _words(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Return what is left of *args* behind the options at their front."""
+        options, _, _ = self.make_parser(ctx).parse_args(list(args))
+        words = options.get('words')
+        return list(words) if isinstance(words, tuple) else []
 
 
 def _reaching(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 _CONNECT = 10  # seconds
 _PATIENCE = 120.0  # seconds a booting guest may refuse us: it may answer before our key, or its own, is in place
+_OTHER = 'Either another machine has that address, or its key was changed'
 _WORD = re.compile(r'[^\s\x00-\x1f\x7f-]\S*')
-_JUMP = re.compile(r'(?:(?P<user>[^\s@-][^\s@]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s@:\[-][^\s@:\[]*)(?::(?P<port>\d{1,5}))?')
+_JUMP = re.compile(r'(?:(?P<user>[^\s@-][^\s@]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s@:\[-][^\s@:\[]*)'
+                   r'(?::(?P<port>\d{1,5}))?')
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ def command(target: Target, known_hosts: Path, remote: Sequence[str] = (), *, ex
 
     *extra* are options of ssh as the user gave them: ``-L``, ``-D``, ``-t``, ...
     """
-    arguments = ['ssh', *options(target, known_hosts), '-p', str(target.port), *extra, '-l', target.user, '--', target.host]
-    return [*arguments, *remote]
+    where = ['-p', str(target.port), '-l', target.user]
+    return ['ssh', *options(target, known_hosts), *extra, *where, '--', target.host, *remote]
 
 
 def copy_command(target: Target, known_hosts: Path, source: str, destination: str, *,
@@ -143,12 +145,12 @@ def learn(target: Target, known_hosts: Path) -> None:
     if have is not None and target.fingerprint in (None, fingerprint(have)):
         return
     if target.fingerprint is None:
-        raise Unauthorized(f'the VM at {target.host} carries no fingerprint of an ssh host key, so it can not be verified',
+        raise Unauthorized(f'the VM at {target.host} carries no fingerprint of an ssh host key to verify it by',
                            hint='It was made by another program, or with insecure: true; ssh with --insecure')
     offered = fetch_host_key(target)
     if fingerprint(offered) != target.fingerprint:
-        raise Unauthorized(f'{target.host} has the ssh host key {fingerprint(offered)}, not {target.fingerprint}, which the '
-                           'VM was made with', hint='Either another machine has that address, or its key was changed')
+        raise Unauthorized(f'{target.host} has the ssh host key {fingerprint(offered)}, but the VM was made with '
+                           f'{target.fingerprint}', hint=_OTHER)
     pin(known_hosts, target.alias, offered)
 
 
@@ -167,7 +169,7 @@ def fetch_host_key(target: Target) -> str:
         finally:
             connection.close()
     except paramiko.ssh_exception.IncompatiblePeer:
-        raise Unauthorized(f'ssh on {target.host} has no ed25519 host key, so it is not the key the VM was made with') from None
+        raise Unauthorized(f'ssh on {target.host} has no ed25519 host key, as the VM was made with') from None
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise Unavailable(f'ssh on {target.host} does not answer: {error}') from None
 
@@ -239,8 +241,7 @@ def _refusal(target: Target, text: str) -> KvirtError | None:
     if 'Permission denied (' in text or 'Too many authentication failures' in text:
         return Unauthorized(f'{target.host} does not let {target.user} in: {last}', hint='Is it the right key and user?')
     if 'Host key verification failed' in text:
-        return Unauthorized(f'{target.host} has another ssh host key than the VM was made with',
-                            hint='Either another machine has that address, or its key was changed')
+        return Unauthorized(f'{target.host} has another ssh host key than the VM was made with', hint=_OTHER)
     return Unavailable(f'ssh to {target.host} failed: {last}') if _LOST.search(text) else None
 
 

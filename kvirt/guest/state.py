@@ -36,7 +36,7 @@ class State:
 
 
 def read(answer: str, cmds: Sequence[str] = ()) -> State:
-    """Return what *answer* to ``QUESTION`` means. *cmds* are the commands as the user wrote them, to name one that failed."""
+    """Return what *answer* to ``QUESTION`` means. *cmds* are the commands as the user wrote them, to name a failed one."""
     kvirt, cloudinit = _section(answer, 'kvirt'), _section(answer, 'cloud-init')
     if '[end]' not in answer.splitlines() or cloudinit == ['working']:
         return State(False)

@@ -154,7 +154,7 @@ def test_a_hostile_name_is_not_found(name: str, before: tuple[str, ...], web: Ru
     ('-P', 'nets=[{name: default, ip: 1.2.3}]'), ('-P', 'nets=[{name: default, ip: 10.0.0.5}]'), ('-P', 'nets=[<x/>]'),
     ('-P', 'pool=nope'), ('-P', 'pool=../x'), ('-P', 'image=nope'), ('-P', 'image=../../etc/passwd'), ('-P', 'iso=nope'),
     ('-P', 'flavor=nope'), ('-P', 'plan=../x'), ('-P', 'plan=$(x)'), ('-P', 'memry=1'), ('-P', 'start=maybe'),
-    ('-P', 'autostart=2'), ('-P', 'uuid=nope'), ('-P', 'keys=[/does/not/exist.pub]'), ('-P', 'keys=[not a key]'),
+    ('-P', 'autostart=2'), ('-P', 'keys=[/does/not/exist.pub]'), ('-P', 'keys=[not a key]'),
     ('-P', 'scripts=[/does/not/exist.sh]'), ('-P', 'files=[/does/not/exist]'), ('-P', 'cmds={a: b}'),
     ('-P', 'cmds=["{{ 1/0 }}"]'), ('-P', 'cmds=["{{ nope.x }}"]'), ('-P', "cmds=[\"{{ ''.__class__.__mro__ }}\"]"),
     ('-P', 'virttype=magic'), ('-P', 'diskinterface=floppy'), ('-P', 'tags={a: 1}'), ('-P', 'metadata=x'),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kvirt.base import Kbase
 from kvirt.testing import Harness
 from kvirt.testing.conformance import *  # noqa: F403
 
@@ -29,6 +30,11 @@ class KvmHarness(Harness):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.folders: list[Path] = []
+
+    def make(self) -> Kbase:
+        provider = super().make()
+        provider.let_go_seconds = 1  # type: ignore[attr-defined] # no guest is there that could let go of a device
+        return provider
 
     def leftovers(self) -> list[str]:
         """Return what is on the host, seen past kvirt."""

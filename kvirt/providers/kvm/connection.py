@@ -80,7 +80,7 @@ def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
         kind = errors.Unavailable
     elif 'Permission denied' in text and code != libvirt.VIR_ERR_NO_CONNECT:
         kind = errors.Unauthorized
-    elif 'is already in use' in text or 'is in use' in text:
+    elif 'is already in use' in text or 'is in use' in text or 'in the process of unplug' in text:
         kind = errors.Conflict
     return kind(f'libvirt: {text[:1].lower()}{text[1:]}')
 

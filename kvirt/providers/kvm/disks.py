@@ -105,7 +105,8 @@ class Disks(Create):
             self.write_journal(native, journals.without(view.journal, where, volume.name()))
 
     def _detach(self, native: libvirt.virDomain, disk: DiskView) -> None:
-        native.detachDeviceFlags(domain.to_text(domain.view_element(disk)), self.affected(native))
+        self.detach(native, domain.view_element(disk), f'disk {disk.target or disk.path}',
+                    lambda view: disk.target in [known.target for known in view.disks])
 
     def _detach_disks(self, name: str) -> Mapping[str, Any] | None:
         native = self.domain_of(name)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+from xml.etree.ElementTree import Element
 
 import libvirt
 
-from kvirt.errors import AlreadyExists, NotFound
+from kvirt.errors import AlreadyExists, Conflict, NotFound, TimedOut
 from kvirt.names import did_you_mean
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.connection import Connection
+from kvirt.wait import until
 
 _PERSISTENT = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 
 
 class Lookup(Connection):
     """The domains of a libvirt host, by name or uuid."""
+
+    let_go_seconds: ClassVar[float] = 15
+    """How long a guest may take to let go of a device."""
 
     def lookup(self, name: str) -> libvirt.virDomain | None:
         """Return the domain with this name, or this uuid; None when there is none."""
@@ -50,6 +56,24 @@ class Lookup(Connection):
     def persistent(self, native: libvirt.virDomain) -> domain.Domain:
         """Read what a domain is when it is started the next time."""
         return domain.read(self.persistent_xml(native))
+
+    def detach(self, native: libvirt.virDomain, device: Element, what: str,
+               there: Callable[[domain.Domain], bool]) -> None:
+        """Take a device away from a VM; *there* tells if a VM still has it.
+
+        The guest of a VM that runs must let go of it: Conflict when it does not, and then the VM keeps it.
+        """
+        text = domain.to_text(device)
+        if native.isActive() and there(domain.read(native.XMLDesc(0))):
+            native.detachDeviceFlags(text, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+            try:
+                until(lambda: not there(domain.read(native.XMLDesc(0))), what=f'{what} leaving VM {native.name()}',
+                      timeout=self.let_go_seconds, interval=0.2)
+            except TimedOut:
+                raise Conflict(f'the guest of VM {native.name()} does not let go of {what}',
+                               hint='Wait until it has booted, or stop it first') from None
+        if there(self.persistent(native)):
+            native.detachDeviceFlags(text, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
 
     def domains_read(self) -> Iterator[domain.Domain]:
         """Read every domain; one that went away meanwhile is left out."""

@@ -121,9 +121,13 @@ class Networks(Lookup):
         view = domain.read(native.XMLDesc(0))
         cards = [nic for nic in view.nics if chosen(nic)]
         for nic in cards:
-            wanted = domain.Nic(network=nic.network, bridge=nic.bridge, mac=nic.mac, model=nic.model or 'virtio')
-            native.detachDeviceFlags(domain.to_text(domain.nic_element(wanted)), self.affected(native))
+            self._detach_card(native, nic)
         return len(cards)
+
+    def _detach_card(self, native: libvirt.virDomain, nic: domain.NicView) -> None:
+        wanted = domain.Nic(network=nic.network, bridge=nic.bridge, mac=nic.mac or '', model=nic.model or 'virtio')
+        self.detach(native, domain.nic_element(wanted), f'network card {nic.mac}',
+                    lambda view: nic.mac in [known.mac for known in view.nics])
 
     @staticmethod
     def affected(native: libvirt.virDomain) -> int:

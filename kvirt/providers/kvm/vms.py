@@ -285,7 +285,8 @@ class Vms(Create):
                      and (disk.path or '').lower().endswith('.iso')), None)
         if seed is None:
             raise NotFound(f'VM {name} has no seed')
-        native.detachDeviceFlags(domain.to_text(domain.view_element(seed)), self.affected(native))
+        self.detach(native, domain.view_element(seed), 'its seed',
+                    lambda known: seed.target in [disk.target for disk in known.disks])
         if seed.path:
             volume = self.libvirt.storageVolLookupByPath(seed.path)
             pool = volume.storagePoolLookupByVolume().name()

@@ -98,6 +98,22 @@ def test_a_change_within_a_change_is_a_bug_that_is_told(world: World) -> None:
         now.add(key('a'))
 
 
+def test_a_change_keeps_others_out_from_its_begin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world.read():
+        pass
+    monkeypatch.setattr('kvirt.providers.fake.world._PATIENCE', 0)
+    other = World(world.path)
+    with other.read():
+        pass
+    with world.change():
+        with pytest.raises(sqlite3.OperationalError, match='locked'), other.change():
+            pass
+        with other.read() as now:
+            assert now.names(Zone), 'reads go on'
+    with other.change() as now:
+        now.add(key('a'))
+
+
 def test_changes_of_two_connections_wait_for_each_other(world: World) -> None:
     other = World(world.path)
     began = threading.Event()
