@@ -11,7 +11,7 @@ quickstart: ## Boot a first VM on this machine: installs what is missing, ends w
 
 test: $(VENV)/ready ## Run the tests that need no hypervisor, in under 3 minutes
 	$(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/python extras/docgen.py --check
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 e2e: $(VENV)/ready ## Run the tests against the real libvirtd of this machine, which boot guests
 	@extras/quickstart/host-setup --build-image && extras/guest-image/build --default-pool

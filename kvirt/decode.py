@@ -29,6 +29,11 @@ def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
     return {name: hints[name] for name in struct.__struct_fields__}
 
 
+@functools.cache
+def _required(struct: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(struct) if field.required)
+
+
 def parser_of(hint: Any) -> Callable[[Any], Any] | None:
     """Return the parsing function that a field's ``Meta(extra={'parse': ...})`` names, None when it has none."""
     for part in getattr(hint, '__metadata__', ()):
@@ -70,8 +75,7 @@ def decode(struct: type[S], values: Mapping[str, Any], *, what: str, where: Plac
                                     where(key)) for problem in error.problems)
         except msgspec.ValidationError as error:
             problems.append(Problem(f'{what} {key}: {plain(error)}', where(key)))
-    missing = [field.name for field in msgspec.structs.fields(struct)
-               if field.required and field.name not in values]
+    missing = [name for name in _required(struct) if name not in values]
     problems.extend(Problem(f'{what} {name} is missing', where('')) for name in missing)
     if problems:
         raise InvalidInput(problems)

@@ -29,6 +29,9 @@ class Kbase(Vms, Storage, Images, Networks, Snapshots, Buckets, SecurityGroups, 
     """
 
     Options: ClassVar[type[Options]] = Options
+    pretends: ClassVar[bool] = False
+    """True where VMs only exist on paper: there is no guest to wait for, or to reach by ssh."""
+
     conn: Any = None
     unreachable: str | None = None
 

@@ -81,8 +81,8 @@ def _command_of(provider: str) -> click.Command:
         session.say(f"Client {name} created; 'kvirt -C {name} info client' tells if it can be reached")
 
     run.__doc__ = (f'Add a client of provider {provider}.\n\n--param sets keywords for all its VMs. Secrets are never '
-                   'taken from the command line, where others could read them: --KEY asks for one and keeps it in secrets.yml, '
-                   '--KEY-env, --KEY-command and --KEY-file say where it is found when it is needed.')
+                   'taken from the command line, where others could read them: --KEY asks for one and keeps it in '
+                   'secrets.yml, --KEY-env, --KEY-command and --KEY-file say where it is found when it is needed.')
     made: Any = run
     for decorator in reversed([name_argument(), *_decorators(options)]):
         made = decorator(made)
@@ -100,7 +100,8 @@ def _decorators(options: list[dict[str, Any]]) -> list[Any]:
                 click.option(flag, variable, is_flag=True,
                              help=f"{option['meaning']}. Asked for, and kept in secrets.yml."),
                 click.option(f'{flag}-env', f'{variable}_env', metavar='VARIABLE', help='Variable that holds it.'),
-                click.option(f'{flag}-command', f'{variable}_command', metavar='COMMAND', help='Command that prints it.'),
+                click.option(f'{flag}-command', f'{variable}_command', metavar='COMMAND',
+                             help='Command that prints it.'),
                 click.option(f'{flag}-file', f'{variable}_file', metavar='FILE', help='File that holds it.')]
             continue
         flags = [flag, *([f'--{key}'] if '_' in key else []), *([_SHORT[key]] if key in _SHORT else [])]

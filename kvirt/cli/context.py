@@ -125,7 +125,8 @@ GLOBAL: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
     ('debug', ('-d', '--debug'), {'is_flag': True, 'help': 'Say everything, with tracebacks.'}),
     ('region', ('-r', '--region'), {'metavar': 'NAME', 'type': NAME, 'help': 'Region, in place of the client\'s own.'}),
     ('zone', ('-z', '--zone'), {'metavar': 'NAME', 'type': NAME, 'help': 'Zone, in place of the client\'s own.'}),
-    ('namespace', ('-n', '--namespace'), {'metavar': 'NAME', 'type': NAME, 'help': 'Namespace, in place of the client\'s own.'}),
+    ('namespace', ('-n', '--namespace'), {'metavar': 'NAME', 'type': NAME,
+                                          'help': 'Namespace, in place of the client\'s own.'}),
     ('resource_group', ('-g', '--resource_group'), {'metavar': 'NAME', 'type': NAME,
                                                     'help': 'Resource group, in place of the client\'s own.'}),
 )

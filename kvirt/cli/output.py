@@ -125,14 +125,21 @@ def _rich_table(titles: Sequence[str], cells: Sequence[Sequence[str]], right: Se
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title, number in zip(titles, right, strict=True):
-        table.add_column(title, overflow='fold', justify='right' if number else 'left')
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index, (title, number) in enumerate(zip(titles, right, strict=True)):
+        width = max(len(title), *(len(line[index]) for line in cells))
+        # Sentences may be folded. Names may not, whatever the terminal does with a long line.
+        sentence = width > _SENTENCE and any(' ' in line[index] for line in cells)
+        table.add_column(title, overflow='fold', justify='right' if number else 'left', no_wrap=not sentence,
+                         min_width=_SENTENCE if sentence else width)
     for line in cells:
         table.add_row(*(Text(text, style=_STYLE.get(text, '')) for text in line))
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, console.measure(table, options=console.options.update(max_width=10000)).minimum)
+    console.print(table)
 
 
+_SENTENCE = 30  # the width down to which a column of sentences is folded
 _STYLE = {'running': 'green', 'stopped': 'dim', 'failed': 'red', 'pending': 'yellow', 'stopping': 'yellow',
           'terminating': 'yellow', 'suspended': 'yellow', 'unknown': 'magenta', 'supported': 'green', 'never': 'dim',
           'not yet': 'red'}

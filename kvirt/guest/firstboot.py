@@ -36,7 +36,7 @@ def first_boot(guest: Guest) -> list[GuestFile]:
         written += _commands(commands)
     steps += [_step(f'script {_name(script)}', script.path) for script in guest.scripts]
     if len(commands) < len(guest.cmds):
-        steps.append('afterwards=reboot')  # any earlier, and what follows would be lost
+        steps.append('kvirt_afterwards=reboot')  # any earlier, and what follows would be lost
     if guest.spec.env:
         written.append(GuestFile(PROFILE, profile(guest).encode(), '0644'))
     runner = resources.files('kvirt.guest').joinpath('runner.sh').read_bytes()

@@ -46,7 +46,8 @@ def test_options_are_checked_before_they_are_written(kvirt: Run, home: Path) -> 
 
 
 def test_kcli_s_flags_of_kvm(kvirt: Run, home: Path) -> None:
-    assert kvirt('create', 'host', 'kvm', '-H', 'h1', '-p', '2222', '-u', 'me', '-P', 'ssh', '--pool', 'big', 'lab1').code == 0
+    assert kvirt('create', 'host', 'kvm', '-H', 'h1', '-p', '2222', '-u', 'me', '-P', 'ssh', '--pool', 'big',
+                 'lab1').code == 0
     assert written(home)['lab1'] == {'type': 'kvm', 'host': 'h1', 'port': '2222', 'user': 'me', 'protocol': 'ssh',
                                      'pool': 'big'}
     assert kvirt('create', 'host', 'kvm', '-U', 'test:///default', 'lab2').code == 0
@@ -67,7 +68,7 @@ def test_the_default_client(kvirt: Run, home: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv('KVIRT_CLIENT', 'lab')
     assert 'KVIRT_CLIENT is set' in kvirt('switch', 'client', 'two').err
     monkeypatch.delenv('KVIRT_CLIENT')
-    assert kvirt('switch', 'client', 'twoo').errors[0].startswith("Error: client 'twoo' does not exist, did you mean 'two'?")
+    assert "client 'twoo' does not exist, did you mean 'two'?" in kvirt('switch', 'client', 'twoo').err
     assert kvirt('delete', 'client', '-y', 'both', 'two').code == 0
     assert 'default' not in written(home)
 

@@ -52,7 +52,6 @@ def test_words(complete, web: Run, home: Path) -> None:  # type: ignore[no-untyp
 def test_failures_offer_nothing_and_say_nothing(complete, home: Path) -> None:  # type: ignore[no-untyped-def]
     assert complete('kvirt -C broken start vm ') == []
     assert complete('kvirt -C nope start vm ') == []
-    assert complete('kvirt frobnicate ') == []
     (home / 'config.yml').write_text(': : :\n')
     assert complete('kvirt start vm ') == []
     assert complete('kvirt -C ') == []

@@ -36,7 +36,8 @@ def called(spawn: Run, kvirt: Run, tmp_path: Path) -> Called:
 
 def tail(arguments: list[str]) -> list[str]:
     """Return what follows the options that kvirt gives ssh itself."""
-    return arguments[arguments.index('-p') + 2:]
+    rest = arguments[arguments.index('ConnectTimeout=10') + 1:]
+    return [*rest[:rest.index('-p')], *rest[rest.index('-p') + 2:]]
 
 
 def test_the_host_key_is_known_and_verified(called: Called, home: Path) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvirt.errors import InvalidInput
@@ -19,6 +19,7 @@ def test_variables_and_blocks_are_expanded() -> None:
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_a_text_without_a_template_stays_as_it_is(text: str) -> None:
     if '{{' not in text and '{%' not in text:
         assert expand(text, {}) == text
@@ -26,6 +27,7 @@ def test_a_text_without_a_template_stays_as_it_is(text: str) -> None:
 
 @given(st.text(alphabet=st.characters(exclude_characters='{}', exclude_categories=['Cs'])),
        st.text(alphabet=st.characters(exclude_characters='{}', exclude_categories=['Cs'])))
+@settings(deadline=None)
 def test_what_stands_around_a_template_stays_as_it_is(before: str, after: str) -> None:
     assert expand(f'{before}{{{{ x }}}}{after}', {'x': 'X'}) == f'{before}X{after}'
 
@@ -58,6 +60,7 @@ def test_a_faulty_template_is_refused_with_its_place(text: str, line: int, said:
 
 
 @given(st.text(alphabet='{}%#x \n|.()', min_size=1))
+@settings(deadline=None)
 def test_no_text_ends_in_anything_but_a_text_or_invalid_input(text: str) -> None:
     try:
         assert isinstance(expand(text, {'x': 1}), str)

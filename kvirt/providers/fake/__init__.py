@@ -22,5 +22,7 @@ from kvirt.providers.fake.vms import Vms
 class Kfake(Vms, Storage, Images, Networks, Snapshots, Buckets, SecurityGroups, Dns, LoadBalancers, Host):
     """An account of the fake cloud."""
 
+    pretends = True
+
 
 __all__ = ['FakeOptions', 'Kfake']

@@ -10,6 +10,7 @@ from kvirt.testing.conformance.coverage import TestCoverage
 from kvirt.testing.conformance.disks import TestDisks
 from kvirt.testing.conformance.dns import TestDns
 from kvirt.testing.conformance.errors import TestHostileNames, TestUnknownNames, TestUnsupported
+from kvirt.testing.conformance.existing import TestExisting
 from kvirt.testing.conformance.flavors import TestFlavors
 from kvirt.testing.conformance.host import TestHost
 from kvirt.testing.conformance.images import TestImages
@@ -24,7 +25,7 @@ from kvirt.testing.conformance.threads import TestThreads
 from kvirt.testing.conformance.vms import TestClone, TestCreate, TestLife, TestReads, TestUpdates
 
 __all__ = [
-    'TestReads', 'TestCreate', 'TestLife', 'TestClone', 'TestUpdates', 'TestMetadata', 'TestDisks', 'TestPools',
+    'TestReads', 'TestCreate', 'TestLife', 'TestClone', 'TestUpdates', 'TestExisting', 'TestMetadata', 'TestDisks', 'TestPools',
     'TestImages', 'TestNetworks', 'TestNics', 'TestSubnets', 'TestFloatingIps', 'TestSnapshots', 'TestBuckets',
     'TestSecurityGroups', 'TestDns', 'TestLoadBalancers', 'TestFlavors', 'TestKeys', 'TestHost', 'TestUnknownNames', 'TestHostileNames',
     'TestUnsupported', 'TestThreads', 'TestCoverage']

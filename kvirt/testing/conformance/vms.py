@@ -153,7 +153,8 @@ class TestCreate:
     def test_a_typical_vm(self, platform: Platform, provider: Kbase) -> None:
         name = platform.running(
             plan='shop', profile='small', owner='alice', tags=['a', 'b'], numcpus=2, memory='1g',
-            disks=[12, {'size': '2G'}], nets=[platform.network, {'name': platform.network}], cmds=['echo "a: b" > /x', '[ -f /x ] && echo done'],
+            disks=[12, {'size': '2G'}], nets=[platform.network, {'name': platform.network}],
+            cmds=['echo "a: b" > /x', '[ -f /x ] && echo done'],
             files=[{'path': '/etc/motd', 'content': 'hello\n', 'mode': '0644'}], hostname='shop', domain='lab.example',
             metadata={'team': 'web'}, HTTP_PROXY='http://proxy.example:3128', wait=False)
         known: dict[str, Any] = {**provider.info(name)}

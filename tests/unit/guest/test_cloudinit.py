@@ -95,18 +95,20 @@ def plain(**parts: Any) -> Guest:
 
 
 @given(TEXT.filter(lambda text: '\0' not in text))
+@settings(deadline=None)
 def test_any_command_survives(cmd: str) -> None:
     sent = written(plain(cmds=(cmd,)))['/var/lib/kvirt/commands/001'] if cmd.strip() != 'reboot' else cmd.encode()
     assert sent in (cmd.encode(), cmd.encode() + b'\n')
 
 
 @given(st.one_of(st.binary(), TEXT.map(str.encode), st.text('\n\t :#-|>\'"\\ab').map(str.encode)))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_any_file_survives(content: bytes) -> None:
     assert written(plain(files=(GuestFile('/etc/x', content),)))['/etc/x'] == content
 
 
 @given(TEXT.filter(bool))  # an empty one is none
+@settings(deadline=None)
 def test_any_name_survives_or_is_refused(hostname: str) -> None:
     try:
         guest = Guest.prepare('web', decode_vm({'hostname': hostname, 'keys': [KEY]}), image='debian12')

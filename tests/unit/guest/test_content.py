@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvirt.errors import InvalidInput
@@ -83,6 +83,7 @@ def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @given(st.binary())
+@settings(deadline=None)
 def test_scripts_are_kept_whole(tmp_path_factory: pytest.TempPathFactory, body: bytes) -> None:
     if b'{{' in body or b'{%' in body:
         return

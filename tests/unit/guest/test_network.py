@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvirt.errors import InvalidInput
@@ -109,6 +109,7 @@ NETS = st.lists(st.fixed_dictionaries({'name': st.sampled_from(NETWORKS)}, optio
 
 
 @given(NETS)
+@settings(deadline=None)
 def test_every_card_is_there_once_and_every_part_exists(nets: list[dict[str, Any]]) -> None:
     cards = decode_vm({'nets': nets}).cards()
     if network.check(cards):
