@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+SUDO = $(shell [ `id -u` = 0 ] || echo sudo)
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,14 +15,17 @@ test: $(VENV)/ready ## Run the tests that need no hypervisor, in under 3 minutes
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 e2e: $(VENV)/ready ## Run the tests against the real libvirtd of this machine, which boot guests
-	@extras/quickstart/host-setup --build-image && extras/guest-image/build --default-pool
-	$(BIN)/pytest tests/e2e --override-ini=addopts= -q -n 2 --dist loadgroup $(ARGS)
+	@extras/quickstart/host-setup --build-image
+	@$(SUDO) extras/guest-image/build --output /var/lib/libvirt/images/debian12.qcow2
+	$(BIN)/pytest tests/e2e --override-ini=addopts= -q -n 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/ready ## Measure kvirt beside kcli on the same libvirt, in one run
+	@extras/quickstart/host-setup --build-image --bench
+	@$(SUDO) extras/guest-image/build --output /var/lib/libvirt/images/debian12.qcow2
 	$(BIN)/python extras/bench/run.py $(ARGS)
 
 golden: $(VENV)/ready ## Rewrite the golden files of the tests; read the difference afterwards
-	$(BIN)/pytest -n 2 --update-golden $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --update-golden $(ARGS)
 
 docs: $(VENV)/ready ## Generate the reference pages from the tables
 	$(BIN)/python extras/docgen.py

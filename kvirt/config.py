@@ -339,6 +339,8 @@ class Kconfig:
             raise NotFound(f'VM {name} does not exist on client {self.client}')
         if not known.get('ip'):
             raise Conflict(f"VM {name} is {known['status']} and has no address yet")
+        if getattr(provider, 'pretends', False):
+            raise NotSupported(f'VM {name} only exists on paper, so there is nothing to reach by ssh')
         key = identity or private_key_for(self.settings.home)
         return Target(host=known['ip'], user=user or known.get('user') or login_user(known.get('image') or ''),
                       port=int(known.get('userport') or 22), alias=self.ssh_alias(known),

@@ -72,7 +72,7 @@ class Area:
         """Let a provider in kcli's manner, which overrides public methods, be called through its hooks as well."""
         super().__init_subclass__(**kwargs)
         for name in _OPERATIONS:
-            if hasattr(cls, name) and _depth(cls, name) < _depth(cls, f'_{name}'):
+            if hasattr(cls, name) and _overrides_public(cls, name) and _is_stub(name, getattr(cls, f'_{name}', None)):
                 setattr(cls, f'_{name}', _hook_for(name, getattr(cls, name)))
 
     def translate(self, error: Exception) -> KvirtError | None:
@@ -87,7 +87,7 @@ class Area:
     def capability(cls, operation: str) -> Capability:
         """Return what the class says of *operation*. Raises KeyError for what is no operation."""
         area = _OPERATIONS[operation]
-        hook = getattr(cls, f'_{operation}')
+        hook = getattr(cls, operation if _overrides_public(cls, operation) else f'_{operation}')
         kind: Literal['change', 'read'] = 'change' if _is_change(getattr(area, operation)) else 'read'
 
         def answer(mark: Mark, reason: str = '') -> Capability:
@@ -152,6 +152,19 @@ def operations() -> Iterator[str]:
     return iter(_OPERATIONS)
 
 
+def _overrides_public(cls: type[Area], operation: str) -> bool:
+    """Tell if what *cls* overrides last is the public method of an operation, and not its hook."""
+    return _depth(cls, operation) < _depth(cls, f'_{operation}')
+
+
+def _is_stub(operation: str, hook: Any) -> bool:
+    """Tell if a hook does nothing of its own. A public method above a real hook decorates it, and may well call it."""
+    if getattr(hook, 'never', None) is not None or getattr(hook, 'calls_public', False):
+        return True
+    default = getattr(_OPERATIONS[operation], f'_{operation}')
+    return hook is None or (hook is default and not hasattr(hook, 'built_from'))
+
+
 def _depth(cls: type[Area], name: str) -> int:
     """Return how far up the bases of *cls* attribute *name* is defined; a mixin that is no Area counts as well."""
     return next((depth for depth, base in enumerate(cls.__mro__) if name in vars(base)), len(cls.__mro__))
@@ -172,6 +185,7 @@ def _hook_for(operation: str, method: Callable[..., Any]) -> Callable[..., Any]:
             answer = Result.of(method(self, *args, **kwargs)).expect()
             return {key: value for key, value in answer.items() if key != 'result'}
     hook.__name__ = f'_{operation}'
+    hook.calls_public = True  # type: ignore[attr-defined]
     for name in ('never', 'waits'):
         if hasattr(method, name):
             setattr(hook, name, getattr(method, name))

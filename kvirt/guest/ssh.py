@@ -7,24 +7,20 @@ the VM carries, and kept.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
+import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kvirt.errors import Conflict, InvalidInput, KvirtError, MissingDependency, TimedOut, Unauthorized, Unavailable
 from kvirt.guest import state
 from kvirt.guest.keys import fingerprint
 from kvirt.wait import SYSTEM, Clock, until
 from kvirt.yamlfile import locked, write_private
-
-if TYPE_CHECKING:
-    import socket
-
-    import paramiko
 
 _CONNECT = 10  # seconds
 _PATIENCE = 120.0  # seconds a booting guest may refuse us: it may answer before our key, or its own, is in place
@@ -156,25 +152,17 @@ def learn(target: Target, known_hosts: Path) -> None:
 
 def fetch_host_key(target: Target) -> str:
     """Return the ed25519 host key that the server at *target* offers. Unavailable when it does not answer."""
-    import socket
-
     import paramiko
     try:
-        if target.jump:
-            connection: socket.socket | paramiko.ProxyCommand = _over(target)
-        else:
-            connection = socket.create_connection((target.host, target.port), timeout=_CONNECT)
-        try:
+        with _over(target) if target.jump else socket.create_connection((target.host, target.port), _CONNECT) as connection:
             return _offered(connection)
-        finally:
-            connection.close()
     except paramiko.ssh_exception.IncompatiblePeer:
         raise Unauthorized(f'ssh on {target.host} has no ed25519 host key, as the VM was made with') from None
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise Unavailable(f'ssh on {target.host} does not answer: {error}') from None
 
 
-def _offered(connection: socket.socket | paramiko.ProxyCommand) -> str:
+def _offered(connection: socket.socket) -> str:
     import paramiko
     transport = paramiko.Transport(connection)
     try:
@@ -186,16 +174,23 @@ def _offered(connection: socket.socket | paramiko.ProxyCommand) -> str:
         transport.close()
 
 
-def _over(target: Target) -> paramiko.ProxyCommand:
-    """Return a connection to *target* through the host to jump over."""
-    import paramiko
+@contextlib.contextmanager
+def _over(target: Target) -> Iterator[socket.socket]:
+    """Give a connection to *target* through the host to jump over."""
     match = _JUMP.fullmatch(target.jump or '')
     assert match is not None
     host = f'[{target.host}]' if ':' in target.host else target.host
     arguments = ['ssh', '-o', 'BatchMode=yes', '-o', f'ConnectTimeout={_CONNECT}', '-W', f'{host}:{target.port}',
                  *(['-l', match['user']] if match['user'] else []), *(['-p', match['port']] if match['port'] else []),
                  '--', match['host'].strip('[]')]
-    return paramiko.ProxyCommand(shlex.join(arguments))
+    ours, theirs = socket.socketpair()
+    end = theirs.fileno()
+    with ours, theirs, subprocess.Popen(arguments, stdin=end, stdout=end, stderr=subprocess.DEVNULL) as way:
+        theirs.close()
+        try:
+            yield ours
+        finally:
+            way.terminate()
 
 
 # commands

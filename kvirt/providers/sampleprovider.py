@@ -86,7 +86,8 @@ class Ksample(Kbase):
     def _info(self, name: str) -> VmInfo:
         native = self._get(name)
         known: VmInfo = {**native['fields'], **self.vm_row(native),  # type: ignore[typeddict-item]
-                         'native_status': native['power'], 'creationdate': native['created'], 'nets': native['nets'], 'disks': native['disks']}
+                         'native_status': native['power'], 'creationdate': native['created'], 'nets': native['nets'],
+                         'disks': native['disks']}
         return known
 
     # Look everything up first, then make it. With several steps: ``with Undo().translating(self.translate) as undo:`` and

@@ -24,6 +24,9 @@ READS = [('list', 'vm'), ('info', 'vm', 'web'), ('list', 'network'), ('info', 'n
          ('info', 'keyword', 'disks'), ('info', 'keyword', 'memory'), ('info', 'profile', 'small'), ('list', 'provider'),
          ('info', 'vm-config', '-p', 'small', '-P', 'memory=4g', 'new')]
 
+GROWING = ('image', 'iso', 'provider')
+"""What is read from tables that grow by themselves."""
+
 
 @pytest.fixture
 def furnished(web: Run, home: Path) -> Run:
@@ -32,14 +35,15 @@ def furnished(web: Run, home: Path) -> Run:
     return web
 
 
-@pytest.mark.parametrize('form', FORMATS)
-@pytest.mark.parametrize('words', READS, ids=' '.join)
-def test_what_reads_print(words: tuple[str, ...], form: str, furnished: Run, golden: Callable[[str, str], None],
-                          home: Path) -> None:
-    done = furnished(*words, '-o', form)
-    assert done.code == 0, done.err
+@pytest.mark.parametrize('words', [words for words in READS if words[1] not in GROWING], ids=' '.join)
+def test_what_reads_print(words: tuple[str, ...], furnished: Run, golden: Callable[[str, str], None], home: Path) -> None:
+    shown = ''
+    for form in FORMATS:
+        done = furnished(*words, '-o', form)
+        assert done.code == 0, done.err
+        shown += f"$ kvirt {' '.join(words)} -o {form}\n{done.out}\n"
     name = '-'.join(word for word in words if not word.startswith('-') and '=' not in word)
-    golden(f'{name}.{form}', done.out.replace(str(home), '/home'))
+    golden(f'{name}.txt', shown.replace(str(home), '/home'))
 
 
 @pytest.mark.parametrize('words', READS, ids=' '.join)

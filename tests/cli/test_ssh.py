@@ -4,40 +4,66 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from .conftest import Run
+from .conftest import ROOT, Outcome, Run
 
 Called = Callable[..., list[str]]
 
 
 @pytest.fixture
-def called(spawn: Run, kvirt: Run, tmp_path: Path) -> Called:
+def reach(home: Path) -> Run:
+    """Run commands where VM web is one that kvirt would reach by ssh."""
+    config = home / 'config.yml'
+    config.write_text(config.read_text().replace('type: fake', 'type: reachable', 1))
+
+    def run(*words: str, path: str = '') -> Outcome:
+        env = {**os.environ, 'PYTHONPATH': str(ROOT), 'PATH': path or os.environ['PATH']}
+        done = subprocess.run([sys.executable, '-m', 'tests.cli.reachable', *words], capture_output=True, text=True,
+                              timeout=60, env=env)
+        return Outcome(done.returncode, done.stdout, done.stderr)
+    made = run('create', 'vm', '-i', 'debian12', 'web')
+    assert made.code == 0, made.err
+    return run
+
+
+@pytest.fixture
+def called(reach: Run, tmp_path: Path) -> Called:
     """Run a command, with programs in the place of ssh and scp that write down their arguments; return those."""
-    assert kvirt('create', 'vm', '-i', 'debian12', 'web').code == 0
     folder = tmp_path / 'bin'
     folder.mkdir()
     for name in ('ssh', 'scp'):
         program = folder / name
-        program.write_text(f'#!/usr/bin/env python3\nimport json, sys\njson.dump([{name!r}, *sys.argv[1:]], sys.stdout)\n')
+        program.write_text(f'#!{sys.executable}\nimport json, sys\njson.dump([{name!r}, *sys.argv[1:]], sys.stdout)\n')
         program.chmod(0o755)
 
     def run(*words: str) -> list[str]:
-        done = spawn(*words, env={'PATH': f"{folder}:{os.environ['PATH']}"})
+        done = reach(*words, path=f"{folder}:{os.environ['PATH']}")
         assert done.code == 0, done.err
         arguments: list[str] = json.loads(done.out)
         return arguments
     return run
 
 
+@pytest.fixture
+def ip(reach: Run) -> str:
+    return reach('info', 'vm', 'web', '-f', 'ip', '-v').out.strip()
+
+
 def tail(arguments: list[str]) -> list[str]:
     """Return what follows the options that kvirt gives ssh itself."""
-    rest = arguments[arguments.index('ConnectTimeout=10') + 1:]
-    return [*rest[:rest.index('-p')], *rest[rest.index('-p') + 2:]]
+    rest, own = [], iter(arguments[1:])
+    for word in own:
+        if word in ('-o', '-p') and '--' not in rest:
+            next(own)
+        else:
+            rest.append(word)
+    return rest
 
 
 def test_the_host_key_is_known_and_verified(called: Called, home: Path) -> None:
@@ -63,8 +89,7 @@ def test_the_host_key_is_known_and_verified(called: Called, home: Path) -> None:
     (('web', 'echo "a  b"; $HOME'), ['-l', 'debian', '--', 'IP', 'echo "a  b"; $HOME']),
     ((), ['-l', 'debian', '--', 'IP']),
 ], ids=lambda value: ' '.join(value))
-def test_arguments(words: tuple[str, ...], expected: list[str], called: Called, kvirt: Run) -> None:
-    ip = kvirt('info', 'vm', 'web', '-f', 'ip', '-v').out.strip()
+def test_arguments(words: tuple[str, ...], expected: list[str], called: Called, ip: str) -> None:
     assert tail(called('ssh', *words)) == [ip if word == 'IP' else word for word in expected]
 
 
@@ -80,37 +105,37 @@ def test_port_key_and_no_verification(called: Called) -> None:
     (('a', 'web:'), ['./a', 'debian@IP:']), (('root@web:/etc/hosts', '.'), ['root@IP:/etc/hosts', './.']),
     (('-u', 'me', 'web:b', '/tmp/c'), ['me@IP:b', '/tmp/c']), (('a', 'b'), None), (('web:a', 'web:b'), None),
 ], ids=lambda value: ' '.join(value) if value else 'refused')
-def test_copies(words: tuple[str, ...], ends: list[str] | None, called: Called, kvirt: Run) -> None:
+def test_copies(words: tuple[str, ...], ends: list[str] | None, called: Called, reach: Run, ip: str) -> None:
     if ends is None:
-        done = kvirt('scp', *words)
+        done = reach('scp', *words)
         assert (done.code, len(done.errors)) == (2, 1)
         return
-    ip = kvirt('info', 'vm', 'web', '-f', 'ip', '-v').out.strip()
     arguments = called('scp', *words)
     assert arguments[0] == 'scp'
     assert arguments[-2:] == [end.replace('IP', ip) for end in ends]
     assert '-r' not in arguments and '-r' in called('scp', '-r', *words)
 
 
-def test_what_can_not_be_reached_is_told(web: Run) -> None:
-    assert web('ssh', 'nope').errors == ['Error: VM nope does not exist on client lab']
-    assert web('ssh', '--', '-oProxyCommand=touch pwned').code == 2
-    assert web('ssh', '-l', '-oProxyCommand=x', 'web').code == 2
-    assert web('stop', 'vm', 'web').code == 0
-    assert web('ssh', 'web').errors == ['Error: VM web is stopped and has no address yet']
+def test_what_can_not_be_reached_is_told(reach: Run) -> None:
+    assert reach('ssh', 'nope').errors == ['Error: VM nope does not exist on client lab']
+    assert reach('ssh', '--', '-oProxyCommand=touch pwned').code == 2
+    assert reach('ssh', '-l', '-oProxyCommand=x', 'web').code == 2
+    assert reach('stop', 'vm', 'web').code == 0
+    assert reach('ssh', 'web').errors == ['Error: VM web is stopped and has no address yet']
     assert not Path('pwned').exists()
 
 
-def test_no_ssh_here(spawn: Run, kvirt: Run, tmp_path: Path) -> None:
-    assert kvirt('create', 'vm', '-i', 'debian12', 'web').code == 0
-    done = spawn('ssh', 'web', env={'PATH': str(tmp_path)})
+def test_a_vm_on_paper_is_not_reached(web: Run, spawn: Run) -> None:
+    assert spawn('ssh', 'web').errors == ['Error: VM web only exists on paper, so there is nothing to reach by ssh']
+
+
+def test_no_ssh_here(reach: Run, tmp_path: Path) -> None:
+    done = reach('ssh', 'web', path=str(tmp_path))
     assert (done.code, done.errors) == (1, ['Error: ssh is not installed. On Debian: apt install openssh-client'])
 
 
-def test_exit_codes_are_those_of_the_command(spawn: Run, kvirt: Run, tmp_path: Path) -> None:
-    assert kvirt('create', 'vm', '-i', 'debian12', 'web').code == 0
+def test_exit_codes_are_those_of_the_command(reach: Run, tmp_path: Path) -> None:
     ssh = tmp_path / 'ssh'
     ssh.write_text('#!/bin/sh\nexit 42\n')
     ssh.chmod(0o755)
-    env: dict[str, Any] = {'PATH': f"{tmp_path}:{os.environ['PATH']}"}
-    assert spawn('ssh', 'web', 'false', env=env).code == 42
+    assert reach('ssh', 'web', 'false', path=f"{tmp_path}:{os.environ['PATH']}").code == 42

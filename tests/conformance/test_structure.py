@@ -140,14 +140,16 @@ def test_the_contract_is_pinned() -> None:
     assert list(operations())
     found = {area.__name__: sorted(name for name in vars(area) if name in set(operations())) for area in areas()}
     assert found == {
-        'Vms': ['clone', 'console', 'create', 'delete', 'dnsinfo', 'exists', 'info', 'ip', 'list', 'remove_cloudinit', 'rename',
+        'Vms': ['clone', 'console', 'create', 'delete', 'dnsinfo', 'exists', 'info', 'ip', 'list', 'remove_cloudinit',
+                'rename',
                 'restart', 'serialconsole', 'start', 'status', 'stop', 'update_cpus', 'update_flavor', 'update_information',
                 'update_iso', 'update_memory', 'update_metadata', 'update_start'],
         'Storage': ['add_disk', 'create_disk', 'create_pool', 'delete_disk', 'delete_pool', 'detach_disks', 'disk_exists',
                     'get_pool_path', 'info_pool', 'list_disks', 'list_pools', 'resize_disk'],
         'Images': ['add_image', 'delete_image', 'export', 'volumes'],
         'Networks': ['add_nic', 'attach_floating_ip', 'create_floating_ip', 'create_network', 'create_subnet',
-                     'delete_floating_ip', 'delete_network', 'delete_nic', 'delete_subnet', 'detach_floating_ip', 'info_network',
+                     'delete_floating_ip', 'delete_network', 'delete_nic', 'delete_subnet', 'detach_floating_ip',
+                     'info_network',
                      'info_subnet', 'list_floating_ips', 'list_networks', 'list_subnets', 'net_exists', 'network_ports',
                      'update_network', 'update_nic', 'update_subnet', 'vm_ports'],
         'Snapshots': ['create_snapshot', 'delete_snapshot', 'list_snapshots', 'revert_snapshot'],

@@ -41,7 +41,8 @@ def test_what_is_right_is_decoded() -> None:
 
 def test_every_fault_is_reported_at_once_with_its_place() -> None:
     with pytest.raises(InvalidInput) as caught:
-        decode(Thing, {'sise': 3, 'size': 'big', 'pair': 3, 'kind': 'bog', 'on': [], 'words': 'x'}, what='key', where=places)
+        decode(Thing, {'sise': 3, 'size': 'big', 'pair': 3, 'kind': 'bog', 'on': [], 'words': 'x'}, what='key',
+               where=places)
     said = {problem.message: problem.where for problem in caught.value.problems}
     assert said.pop("unknown key 'sise', did you mean 'size'?") == 'file.yml:4'
     assert said.pop('key pair: 3 is not even. Write 2') == 'file.yml:4'

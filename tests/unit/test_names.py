@@ -18,8 +18,10 @@ def test_safe_names(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', [
-    '', ' ', '.', '..', '-', '_a', '.a', '-a', 'a-', 'a.', 'a/b', '../a', 'a..b', 'a b', 'a\n', 'a\x00', "a'b", 'a"b', '<a>', 'a&b',
-    'a;b', '$(a)', '`a`', '{{a}}', '{%a%}', 'a' * 64, 'a' * 300, 'ä', 'a\u200b', '٣', '%s', 'a\\b', '~', '*', None, 7, ['a'], b'a'])
+    '', ' ', '.', '..', '-', '_a', '.a', '-a', 'a-', 'a.', 'a/b', '../a', 'a..b', 'a b', 'a\n', 'a\x00', "a'b", 'a"b',
+    '<a>', 'a&b',
+    'a;b', '$(a)', '`a`', '{{a}}', '{%a%}', 'a' * 64, 'a' * 300, 'ä', 'a\u200b', '٣', '%s', 'a\\b', '~', '*', None, 7,
+    ['a'], b'a'])
 def test_names_that_are_not_safe(name: object) -> None:
     with pytest.raises(InvalidInput, match='can not name a VM') as caught:
         safe_name('VM', name)
@@ -57,12 +59,14 @@ def test_the_likely_word_is_suggested() -> None:
     assert did_you_mean('memroy', iter(['memory'])) == ", did you mean 'memory'?"
 
 
-@pytest.mark.parametrize('name', ['web', 'web-1.example.org', 'web.example.org.', '_acme-challenge.web', '*', '@', '*.apps', 'A', 'a' * 63])
+@pytest.mark.parametrize('name', ['web', 'web-1.example.org', 'web.example.org.', '_acme-challenge.web', '*', '@',
+                                  '*.apps', 'A', 'a' * 63])
 def test_names_of_dns_records(name: str) -> None:
     assert dns_name(name) == name
 
 
-@pytest.mark.parametrize('name', ['', '.', 'a..b', '-a', 'a-', 'a b', 'a\n', 'a/b', '<a>', "a'b", 'a.*', 'a' * 64, 'a.' * 150, 'ä', None, 7])
+@pytest.mark.parametrize('name', ['', '.', 'a..b', '-a', 'a-', 'a b', 'a\n', 'a/b', '<a>', "a'b", 'a.*', 'a' * 64,
+                                  'a.' * 150, 'ä', None, 7])
 def test_what_can_not_name_a_dns_record(name: object) -> None:
     with pytest.raises(InvalidInput, match='can not name a DNS record'):
         dns_name(name)

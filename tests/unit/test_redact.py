@@ -36,7 +36,8 @@ def test_what_is_too_short_or_no_text_is_not_remembered(short: object) -> None:
 
 
 @pytest.mark.parametrize('key', ['password', 'rootpassword', 'vncpassword', 'passwd', 'passphrase', 'pass', 'token',
-                                 'api_key', 'apikey', 'access_key', 'private_key', 'client_secret', 'credentials', 'PASSWORD'])
+                                 'api_key', 'apikey', 'access_key', 'private_key', 'client_secret', 'credentials',
+                                 'PASSWORD'])
 def test_keys_of_secrets(key: str) -> None:
     assert redact.is_secret_key(key)
 

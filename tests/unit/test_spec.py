@@ -28,11 +28,14 @@ def test_nothing_asked_for_is_the_default_vm() -> None:
 
 def test_a_typical_vm() -> None:
     spec = decode_vm({
-        'image': 'debian12', 'numcpus': '4', 'memory': '4g', 'plan': 'shop', 'disks': [20, '512M', {'size': '1T', 'pool': 'slow'}, 'data'],
+        'image': 'debian12', 'numcpus': '4', 'memory': '4g', 'plan': 'shop',
+        'disks': [20, '512M', {'size': '1T', 'pool': 'slow'}, 'data'],
         'nets': ['default', {'name': 'inner', 'ip': '10.0.0.5', 'mask': 24, 'mac': '52-54-00-00-00-01'}], 'cmds': 'uptime',
         'keys': ['ssh-ed25519 AAAA me'], 'files': ['/etc/motd', {'path': '/root/x', 'content': 'a: b', 'permissions': 644}],
-        'tags': 'a, b', 'dns': '1.1.1.1,9.9.9.9', 'cpuflags': ['vmx', {'name': 'svm', 'policy': 'forbid'}], 'http_proxy': None,
-        'cpupinning': [{'vcpus': 0, 'hostcpus': '4-7'}], 'HTTP_PROXY': 'http://proxy', 'DEBUG': 1, 'metadata': {'team': 'web'}})
+        'tags': 'a, b', 'dns': '1.1.1.1,9.9.9.9', 'cpuflags': ['vmx', {'name': 'svm', 'policy': 'forbid'}],
+        'http_proxy': None,
+        'cpupinning': [{'vcpus': 0, 'hostcpus': '4-7'}], 'HTTP_PROXY': 'http://proxy', 'DEBUG': 1,
+        'metadata': {'team': 'web'}})
     assert (spec.image, spec.numcpus, spec.memory, spec.plan) == ('debian12', 4, 4096, 'shop')
     assert spec.disks == (DiskSpec(size=20), DiskSpec(size=1), DiskSpec(size=1024, pool='slow'), DiskSpec(name='data'))
     assert spec.nets == (NetSpec(name='default'), NetSpec(name='inner', ip='10.0.0.5', netmask=24, mac='52:54:00:00:00:01'))
@@ -54,7 +57,8 @@ def test_numbered_keywords_are_lists() -> None:
 
 
 def test_numbered_keywords_take_their_places_in_the_list() -> None:
-    spec = decode_vm({'ips': ['10.0.0.1/24', '10.0.1.1/24'], 'ip0': '10.0.0.2/24', 'netmask0': 16, 'netmasks': ['8', '24', '25']})
+    spec = decode_vm({'ips': ['10.0.0.1/24', '10.0.1.1/24'], 'ip0': '10.0.0.2/24', 'netmask0': 16,
+                      'netmasks': ['8', '24', '25']})
     assert (spec.ips, spec.netmasks) == (('10.0.0.2/24', '10.0.1.1/24'), ('16', '24', '25'))
 
 
@@ -68,21 +72,26 @@ def test_sizes_of_disks_that_name_none() -> None:
 
 
 def test_every_fault_is_reported_at_once_with_its_place() -> None:
-    found = problems({'memroy': 1, 'memory': '-1', 'numcpus': 0, 'disks': ['10Q', {'sise': 1}, {'size': '10Q', 'interface': 'floppy'}],
-                      'nets': [{'name': 'x', 'mac': 'zz'}, 7], 'plan': '../x', 'start': 'perhaps'}, where=lambda key: f'plan.yml:{key}')
+    found = problems({'memroy': 1, 'memory': '-1', 'numcpus': 0,
+                      'disks': ['10Q', {'sise': 1}, {'size': '10Q', 'interface': 'floppy'}],
+                      'nets': [{'name': 'x', 'mac': 'zz'}, 7], 'plan': '../x', 'start': 'perhaps'},
+                      where=lambda key: f'plan.yml:{key}')
     said = {(place.removeprefix('plan.yml:'), message) for message, place in found.items()}
     for key, words in (('memroy', "unknown keyword 'memroy', did you mean 'memory'?"), ('memory', "'-1' is not a size"),
-                       ('numcpus', 'numcpus'), ('disks', 'entry 0'), ('disks', "unknown key of a disk 'sise', did you mean 'size'?"),
+                       ('numcpus', 'numcpus'), ('disks', 'entry 0'),
+                       ('disks', "unknown key of a disk 'sise', did you mean 'size'?"),
                        ('disks', 'entry 2: key of a disk interface'), ('disks', 'entry 2: key of a disk size'),
                        ('nets', "'zz' is not a MAC address"), ('nets', 'entry 1'), ('start', 'start')):
         assert any(place == key and words in message for place, message in said), (key, words, said)
 
 
 @pytest.mark.parametrize(('values', 'words', 'place'), [
-    ({'ip1': '10.0.0.1', 'nets': ['a', 'b']}, 'has no netmask', 'ip1'), ({'ips': ['x/8']}, "'x/8' is not an address", 'ips'),
+    ({'ip1': '10.0.0.1', 'nets': ['a', 'b']}, 'has no netmask', 'ip1'),
+    ({'ips': ['x/8']}, "'x/8' is not an address", 'ips'),
     ({'plan': '../x'}, "'../x' can not name a plan", 'plan'), ({'pool': 'a b'}, "'a b' can not name a pool", 'pool'),
     ({'nets': [{'name': 'a', 'ip': '10.0.0.1'}]}, 'has no netmask', 'nets'),
-    ({'nets': [{'name': 'a', 'mac': '52:54:00:00:00:01'}, {'name': 'b', 'mac': '52:54:00:00:00:01'}]}, 'same MAC address', 'nets'),
+    ({'nets': [{'name': 'a', 'mac': '52:54:00:00:00:01'}, {'name': 'b', 'mac': '52:54:00:00:00:01'}]},
+     'same MAC address', 'nets'),
     ({'cmdline': 'quiet'}, 'need kernel', 'cmdline'), ({'initrd': '/x'}, 'need kernel', 'initrd')])
 def test_keywords_that_are_each_right_may_contradict(values: dict[str, Any], words: str, place: str) -> None:
     [(message, where)] = problems(values, where=lambda key: key if key in values else '').items()
@@ -98,12 +107,15 @@ def test_a_hardware_keyword_that_a_provider_does_not_honour_is_an_error() -> Non
 
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.sampled_from(
-        ['10', '10G', '-1', '10Q', 'default', '52:54:00:12:34:56', '10.0.0.1/24', 'fd00::1/64', '192.168.1.1', '../x', '{{ x }}'])),
+        ['10', '10G', '-1', '10Q', 'default', '52:54:00:12:34:56', '10.0.0.1/24', 'fd00::1/64', '192.168.1.1', '../x',
+         '{{ x }}'])),
     lambda inner: st.one_of(st.lists(inner, max_size=3),
                             st.dictionaries(st.one_of(st.text(), st.integers(), st.sampled_from(
-                                ['name', 'size', 'ip', 'mask', 'netmask', 'mac', 'path', 'content', 'permissions', 'vcpus'])),
+                                ['name', 'size', 'ip', 'mask', 'netmask', 'mac', 'path', 'content', 'permissions',
+                                 'vcpus'])),
                                             inner, max_size=3)), max_leaves=6)
-KEYS = st.one_of(st.sampled_from(KEYWORDS), st.sampled_from(['ip0', 'ip9', 'netmask1', 'PATH', 'memroy']), st.text(), st.integers(),
+KEYS = st.one_of(st.sampled_from(KEYWORDS), st.sampled_from(['ip0', 'ip9', 'netmask1', 'PATH', 'memroy']), st.text(),
+                 st.integers(),
                  st.none(), st.booleans())
 
 

@@ -57,7 +57,8 @@ def test_success_undoes_nothing() -> None:
 def test_whatever_ends_the_block_runs_the_inverses_newest_first(error: BaseException) -> None:
     done: list[str] = []
     with pytest.raises(type(error)) as caught:
-        unwind(('a', lambda: done.append('a')), ('b', lambda: done.append('b')), ('c', lambda: done.append('c')), error=error)
+        unwind(('a', lambda: done.append('a')), ('b', lambda: done.append('b')), ('c', lambda: done.append('c')),
+               error=error)
     assert done == ['c', 'b', 'a']
     assert caught.value is error
 
@@ -81,7 +82,8 @@ def test_what_could_not_be_undone_in_a_minute_is_named_beside_the_first_error() 
     clock, done = Clock(), []
     with pytest.raises(OutOfCapacity) as caught:
         unwind(('volume a', lambda: done.append('a')), ('address b', failing(Conflict('still attached'))),
-               ('disk c', failing(InvalidInput('odd'))), error=OutOfCapacity('no room', hint='Try another zone'), clock=clock)
+               ('disk c', failing(InvalidInput('odd'))), error=OutOfCapacity('no room', hint='Try another zone'),
+               clock=clock)
     assert caught.value.reason == 'no room'
     assert str(caught.value).startswith('no room. Try another zone. Left behind: disk c, address b')
     assert 'kvirt delete orphans' in str(caught.value)
@@ -99,7 +101,8 @@ def test_a_bug_in_an_inverse_does_not_hide_the_first_error_and_is_logged(caplog:
 
 def test_the_errors_of_an_sdk_are_understood_on_both_sides() -> None:
     def translate(error: Exception) -> KvirtError | None:
-        meanings: dict[str, KvirtError] = {'gone': NotFound('gone'), 'busy': Conflict('busy'), 'full': OutOfCapacity('full')}
+        meanings: dict[str, KvirtError] = {'gone': NotFound('gone'), 'busy': Conflict('busy'),
+                                           'full': OutOfCapacity('full')}
         return meanings.get(str(error)) if isinstance(error, SdkError) else None
 
     with pytest.raises(SdkError, match='full'):

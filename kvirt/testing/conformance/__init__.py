@@ -25,7 +25,9 @@ from kvirt.testing.conformance.threads import TestThreads
 from kvirt.testing.conformance.vms import TestClone, TestCreate, TestLife, TestReads, TestUpdates
 
 __all__ = [
-    'TestReads', 'TestCreate', 'TestLife', 'TestClone', 'TestUpdates', 'TestExisting', 'TestMetadata', 'TestDisks', 'TestPools',
+    'TestReads', 'TestCreate', 'TestLife', 'TestClone', 'TestUpdates', 'TestExisting', 'TestMetadata', 'TestDisks',
+    'TestPools',
     'TestImages', 'TestNetworks', 'TestNics', 'TestSubnets', 'TestFloatingIps', 'TestSnapshots', 'TestBuckets',
-    'TestSecurityGroups', 'TestDns', 'TestLoadBalancers', 'TestFlavors', 'TestKeys', 'TestHost', 'TestUnknownNames', 'TestHostileNames',
+    'TestSecurityGroups', 'TestDns', 'TestLoadBalancers', 'TestFlavors', 'TestKeys', 'TestHost', 'TestUnknownNames',
+    'TestHostileNames',
     'TestUnsupported', 'TestThreads', 'TestCoverage']

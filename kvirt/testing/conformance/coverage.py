@@ -18,7 +18,8 @@ class TestCoverage:
                                                              watch: Watch) -> None:
         missing = sorted(whole_suite() - watch.tests)
         if missing and whole_run_was_asked_for(request.config):
-            pytest.fail('the suite was spread over several processes: run pytest-xdist with --dist loadgroup', pytrace=False)
+            pytest.fail('the suite was spread over several processes: run pytest-xdist with --dist loadgroup',
+                        pytrace=False)
         if missing:
             pytest.skip(f'only a part of the suite ran in this process; {missing[0]} did not')
         assert watch.never_entered(connection) == [], 'these are supported, and no test entered their hooks'
@@ -27,7 +28,7 @@ class TestCoverage:
     def test_a_finished_provider_lacks_nothing_it_could_have(self, connection: Kbase, harness: Harness) -> None:
         waiting = [each.operation for each in connection.capabilities() if each.mark == 'not yet']
         if waiting and not harness.finished:
-            pytest.skip(f'{type(connection).__name__} is not called finished: {len(waiting)} operations are not yet written')
+            pytest.skip(f'{type(connection).__name__} is not called finished: not yet {len(waiting)} operations')
         assert waiting == [], 'the catalog calls the provider finished'
 
 

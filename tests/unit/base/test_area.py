@@ -209,7 +209,8 @@ class Takes(Kbase):
 
 def test_hooks_are_given_sizes_as_numbers() -> None:
     provider = Takes()
-    for result in (provider.create_disk('a', '2T'), provider.add_disk('b', '512M', novm=True), provider.update_memory('web', '4g')):
+    for result in (provider.create_disk('a', '2T'), provider.add_disk('b', '512M', novm=True),
+                   provider.update_memory('web', '4g')):
         assert result.ok
     assert provider.given == [('a', 2048), ('b', 1), ('web', 4096)]
 
@@ -312,6 +313,48 @@ def test_hooks_and_public_methods_may_be_mixed_in_any_depth() -> None:
     provider = Hooked()
     assert provider.restart('web').ok
     assert provider.calls == ['stop web', 'hook web']
+
+
+def test_a_public_method_may_decorate_what_is_there() -> None:
+    class Decorated(Some):
+        """A provider that counts."""
+
+        def __init__(self) -> None:
+            self.count = 0
+
+        def start(self, name: str) -> Result:
+            self.count += 1
+            return super().start(name)
+
+        def restart(self, name: str) -> Result:
+            self.count += 10
+            return super().restart(name)
+
+        def exists(self, name: str) -> bool:
+            self.count += 100
+            return super().exists(name)
+
+    provider = Decorated()
+    assert provider.start('web').ok
+    assert provider.start('db')['error'] == 'Unavailable'
+    assert provider.exists('web')
+    with pytest.raises(KeyError):  # the stop of this provider has a bug
+        provider.restart('web')
+    assert provider.count == 112
+    assert all(provider.supports(operation) for operation in ('start', 'restart', 'exists'))
+
+
+def test_the_last_public_method_is_the_one_that_counts() -> None:
+    class Again(Kcli):
+        """A subclass of a provider in kcli's manner."""
+
+        def start(self, name: str) -> Any:
+            self.calls.append('before')
+            return super().start(name)
+
+    provider = Again()
+    assert provider.restart('web').ok
+    assert provider.calls == ['stop web', 'before', 'start web']
 
 
 # a provider object

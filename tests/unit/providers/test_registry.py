@@ -165,7 +165,8 @@ def broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, requires:
 
 @pytest.mark.parametrize(('text', 'error'), [
     ('import kvirt.no_such_module', ModuleNotFoundError), ('from kvirt.errors import NoSuchError', ImportError),
-    ('import yaml.no_such_module', ModuleNotFoundError), ('from yaml import no_such_name', ImportError), ('1/0', ZeroDivisionError),
+    ('import yaml.no_such_module', ModuleNotFoundError), ('from yaml import no_such_name', ImportError),
+    ('1/0', ZeroDivisionError),
     ('import some_other_package', ModuleNotFoundError), ('class NotK: pass', AttributeError)])
 def test_a_bug_of_a_provider_is_never_told_as_a_missing_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str,
                                                                 error: type[Exception]) -> None:
@@ -185,7 +186,8 @@ def test_a_package_that_is_missing_is_told_as_such(monkeypatch: pytest.MonkeyPat
     assert str(caught.value) == "provider broken needs no-such-sdk[fast]>=2,<3. Run: pip install 'kvirt[broken]'"
 
 
-def test_a_package_inside_a_namespace_that_is_there_is_missing_as_well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_package_inside_a_namespace_that_is_there_is_missing_as_well(monkeypatch: pytest.MonkeyPatch,
+                                                                       tmp_path: Path) -> None:
     (tmp_path / 'somespace' / 'storage').mkdir(parents=True)
     broken(monkeypatch, tmp_path, 'from somespace.compute import v1', requires=('somespace-compute',))
     monkeypatch.setitem(registry._MODULES, 'somespace-compute', 'somespace.compute.v1')

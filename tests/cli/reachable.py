@@ -1,0 +1,20 @@
+"""A fake whose VMs can be reached, as far as kvirt knows, and the command line with it in the catalog."""
+
+from __future__ import annotations
+
+import sys
+
+from kvirt.cli.main import main
+from kvirt.providers import catalog, registry
+from kvirt.providers.fake import Kfake
+
+
+class Kreachable(Kfake):
+    """The fake, whose VMs do not only exist on paper."""
+
+    pretends = False
+
+
+if __name__ == '__main__':
+    registry.CATALOG = (*catalog.CATALOG, catalog.Entry('reachable', '', 'tests.cli.reachable:Kreachable'))
+    sys.exit(main())
