@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kvirt.decode import field_types, type_name
-from kvirt.spec import KEYWORDS, DiskSpec, FileSpec, NetSpec, VmSpec, keyword_meta
+from kvirt.spec import DiskSpec, FileSpec, NetSpec, VmSpec, keyword_meta
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Keyword:
 
 def table() -> list[Keyword]:
     """Return every keyword, sorted by name."""
-    return sorted((_keyword(name) for name in KEYWORDS), key=lambda keyword: keyword.name)
+    return sorted((_keyword(field) for field in msgspec.structs.fields(VmSpec)), key=lambda keyword: keyword.name)
 
 
 def entry_keys(name: str) -> list[Keyword]:
@@ -35,11 +35,10 @@ def entry_keys(name: str) -> list[Keyword]:
     return list(_fields(structs[name])) if name in structs else []
 
 
-def _keyword(name: str) -> Keyword:
-    field = next(field for field in msgspec.structs.fields(VmSpec) if field.name == name)
-    meta = keyword_meta(name)
-    return Keyword(name, type_name(field_types(VmSpec)[name]), plain_default(field.default), meta.description or '',
-                   str((meta.extra or {}).get('group', '')))
+def _keyword(field: msgspec.structs.FieldInfo) -> Keyword:
+    meta = keyword_meta(field.name)
+    return Keyword(field.name, type_name(field_types(VmSpec)[field.name]), plain_default(field.default),
+                   meta.description or '', str((meta.extra or {}).get('group', '')))
 
 
 def _fields(struct: type[msgspec.Struct]) -> Iterable[Keyword]:

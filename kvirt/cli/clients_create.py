@@ -11,6 +11,7 @@ import click
 from kvirt.cli.completion import choices, configured
 from kvirt.cli.context import Session, command
 from kvirt.cli.grammar import Group
+from kvirt.cli.params import coerce
 from kvirt.cli.types import name_argument
 from kvirt.errors import InvalidInput, KvirtError
 
@@ -71,9 +72,8 @@ def _command_of(provider: str) -> click.Command:
 
     def run(session: Session, name: str, **given: Any) -> None:
         from kvirt import edit
-        plain = {key: given.get(f'option_{key}') for key in (option['option'] for option in options)
-                 if key not in secrets}
-        values: dict[str, Any] = {key: value for key, value in plain.items() if value is not None}
+        values = {option['option']: _typed(option, given[f"option_{option['option']}"]) for option in options
+                  if given.get(f"option_{option['option']}") is not None and not option['secret']}
         if given.get('option_pool') is not None:
             values['pool'] = given['option_pool']
         references, kept = _secret_values(session, secrets, given)
@@ -87,6 +87,15 @@ def _command_of(provider: str) -> click.Command:
     for decorator in reversed([name_argument(), *_decorators(options)]):
         made = decorator(made)
     return command(provider, parameters=True, example=f'kvirt create client {provider} mine')(made)
+
+
+def _typed(option: Mapping[str, Any], value: Any) -> Any:
+    """Return what was typed as it is best written into the file; whether it is right is checked with all the rest."""
+    if not isinstance(value, str) or option['type'] == 'text':
+        return value
+    if option['type'].startswith('list of'):
+        return [word.strip() for word in value.split(',') if word.strip()]
+    return coerce(value)
 
 
 def _decorators(options: list[dict[str, Any]]) -> list[Any]:
@@ -111,14 +120,15 @@ def _decorators(options: list[dict[str, Any]]) -> list[Any]:
         else:
             words = option['type'].split(' or ')
             complete = choices(*words) if ' or ' in option['type'] else None
-            decorators.append(click.option(*flags, variable, metavar='VALUE', shell_complete=complete, **settings))
+            metavar = 'VALUE,...' if option['type'].startswith('list of') else 'VALUE'
+            decorators.append(click.option(*flags, variable, metavar=metavar, shell_complete=complete, **settings))
     if not any(option['option'] == 'pool' for option in options):
         decorators.append(click.option('--pool', 'option_pool', metavar='NAME', help='Pool of its VMs.'))
     return decorators
 
 
 def _help(option: Mapping[str, Any]) -> str:
-    further = [f'default {option["default"]}'] if option['default'] not in (None, '', False) else []
+    further = [f'default {option["default"]}'] if option['default'] not in (None, '', False, ()) else []
     if ' or ' in option['type'] and option['type'] != 'true or false':
         further.append(option['type'])
     if option['environment']:

@@ -68,6 +68,7 @@ def devices(cards: Sequence[NetSpec], macs: Sequence[str]) -> list[Device]:
         else:
             tops[index] = bond
     for bridge, members in bridges.items():
+        members.sort()
         index = members[0][0]
         card = cards[index]
         found.append(Device(bridge, 'bridge', macs[index].lower(), None if card.vlan else card, card.mtu,
@@ -217,13 +218,11 @@ def _clashes(cards: Sequence[NetSpec]) -> Iterator[str]:
     names += {_bridge(card, index) for index, card in enumerate(cards) if card.bridge}
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two network devices have the name '{name}'"
-    groups: dict[str, list[NetSpec]] = {}
+    seen: set[str] = set()
     for index, card in enumerate(cards):
-        if card.bond:
-            groups.setdefault(card.bond, []).append(card)
-        elif card.bridge:
-            groups.setdefault(_bridge(card, index), []).append(card)
-    for name, members in groups.items():
-        for further in members[1:]:
-            if further.ip or further.vips or further.vlan:
-                yield f"{name} is configured by its first card; a further one can't have ip, vips or vlan"
+        above = [('bond', card.bond)] if card.bond else []
+        above += [('bridge', _bridge(card, index))] if card.bridge and card.bond not in seen else []
+        for kind, name in above:
+            if name in seen and (card.ip or card.vips or card.vlan or (kind == 'bond' and card.bridge)):
+                yield f"{name} is configured by its first card; a further one can't have ip, vips, vlan or bridge"
+        seen |= {name for _, name in above if name}

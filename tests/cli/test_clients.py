@@ -19,13 +19,17 @@ def written(home: Path, file: str = 'config.yml') -> dict[str, object]:
 
 def test_a_client_is_created_used_and_deleted(kvirt: Run, home: Path) -> None:
     before = (home / 'config.yml').read_text()
-    done = kvirt('create', 'client', 'fake', 'new', '--seed', 'x', '--boot-seconds', '0', '--pool', 'fast', '--param',
-                 'numcpus=4')
+    done = kvirt('create', 'client', 'fake', 'new', '--seed', 'x', '--boot-seconds', '0', '--faults', 'capacity,quota=9',
+                 '--pool', 'fast', '--param', 'numcpus=4')
     assert (done.code, done.out) == (0, ''), done.err
     assert (home / 'config.yml').read_text().startswith(before), 'what was there stays as it was'
-    assert written(home)['new'] == {'type': 'fake', 'seed': 'x', 'boot_seconds': '0', 'pool': 'fast', 'numcpus': 4}
-    assert kvirt('create', 'vm', '-C', 'new', '-i', 'debian12', 'web').code == 0
-    assert kvirt('info', 'vm', '-C', 'new', '-f', 'numcpus', '-v').out == '4\n'
+    assert written(home)['new'] == {'type': 'fake', 'seed': 'x', 'boot_seconds': 0, 'faults': ['capacity', 'quota=9'],
+                                   'pool': 'fast', 'numcpus': 4}
+    done = kvirt('create', 'vm', '-C', 'new', '-i', 'debian12', 'web')
+    assert (done.code, len(done.errors)) == (1, 1), 'it has no room, as it was told'
+    shown = json.loads(kvirt('info', 'vm-config', '-C', 'new', '-i', 'debian12', '-o', 'json').out)
+    assert next(row for row in shown if row['keyword'] == 'numcpus') == {
+        'keyword': 'numcpus', 'value': 4, 'origin': 'section new'}
     assert kvirt('create', 'client', 'fake', 'new').errors == ['Error: client new exists']
     assert kvirt('delete', 'client', 'new').code == 2
     assert kvirt('delete', 'client', '-y', 'new').code == 0
@@ -48,7 +52,7 @@ def test_options_are_checked_before_they_are_written(kvirt: Run, home: Path) -> 
 def test_kcli_s_flags_of_kvm(kvirt: Run, home: Path) -> None:
     assert kvirt('create', 'host', 'kvm', '-H', 'h1', '-p', '2222', '-u', 'me', '-P', 'ssh', '--pool', 'big',
                  'lab1').code == 0
-    assert written(home)['lab1'] == {'type': 'kvm', 'host': 'h1', 'port': '2222', 'user': 'me', 'protocol': 'ssh',
+    assert written(home)['lab1'] == {'type': 'kvm', 'host': 'h1', 'port': 2222, 'user': 'me', 'protocol': 'ssh',
                                      'pool': 'big'}
     assert kvirt('create', 'host', 'kvm', '-U', 'test:///default', 'lab2').code == 0
     assert kvirt('create', 'host', 'kvm', '--session', 'lab3').code == 0

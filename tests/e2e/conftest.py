@@ -32,7 +32,7 @@ class Leftovers:
         for pool in self.conn.listAllStoragePools():
             found.add(f'pool {pool.name()}')
             if pool.isActive():
-                pool.refresh()
+                Kvirt.refresh(pool)
                 found |= {f'volume {each.name()}' for each in pool.listAllVolumes()}
                 folder = ET.fromstring(pool.XMLDesc()).findtext('target/path')
                 if folder and Path(folder).is_dir():

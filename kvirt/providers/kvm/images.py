@@ -91,7 +91,7 @@ class Images(Storage):
             _refuse_odd(content, url, final)
             if folder is not None:
                 self._place(content, folder / final, move=content.parent.parent == folder)
-                where.refresh(0)
+                self.refresh(where)
             else:
                 self._send(where, content, final, progress)
         if size:
@@ -128,7 +128,7 @@ class Images(Storage):
         volume = pool.createXML(domain.to_text(volume_element(part, content.stat().st_size, 'raw')), 0)
         with self._removing(pool.name(), part), content.open('rb') as source:
             self.upload(volume, source, content.stat().st_size, progress)
-            pool.refresh(0)
+            self.refresh(pool)
             volume = self.get_volume(part, pool.name())
             form = 'qcow2' if _is_qcow2(content) else 'raw'
             pool.createXMLFrom(domain.to_text(volume_element(final, volume.info()[1], form)), volume, 0)

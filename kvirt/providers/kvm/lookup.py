@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar, TypeVar
 from xml.etree.ElementTree import Element
 
 import libvirt
@@ -14,7 +14,22 @@ from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.connection import Connection
 from kvirt.wait import until
 
+N = TypeVar('N')
+R = TypeVar('R')
+
 _PERSISTENT = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+_GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_STORAGE_POOL,
+         libvirt.VIR_ERR_NO_STORAGE_VOL)
+
+
+def still_there(things: Iterable[N], read: Callable[[N], R]) -> Iterator[R]:
+    """Yield what *read* tells of each thing; one that went away since it was listed is left out."""
+    for thing in things:
+        try:
+            yield read(thing)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in _GONE:
+                raise
 
 
 class Lookup(Connection):
@@ -77,9 +92,5 @@ class Lookup(Connection):
 
     def domains_read(self) -> Iterator[domain.Domain]:
         """Read every domain; one that went away meanwhile is left out."""
-        for native in self.libvirt.listAllDomains(0):
-            try:
-                yield domain.read(native.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-            except libvirt.libvirtError as error:
-                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-                    raise
+        yield from still_there(self.libvirt.listAllDomains(0),
+                               lambda native: domain.read(native.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))

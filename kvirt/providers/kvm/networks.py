@@ -14,7 +14,7 @@ from kvirt.base import unsupported
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from kvirt.names import did_you_mean
 from kvirt.providers.kvm import domain
-from kvirt.providers.kvm.lookup import Lookup
+from kvirt.providers.kvm.lookup import Lookup, still_there
 from kvirt.shapes import NetworkShape
 
 _INFO = '{kvirt}info'
@@ -59,7 +59,7 @@ class Networks(Lookup):
 
     def _list_networks(self) -> dict[str, NetworkShape]:
         networks = self.libvirt.listAllNetworks(0)
-        return dict(sorted((network.name(), network_shape(network)) for network in networks))
+        return dict(sorted(still_there(networks, lambda network: (network.name(), network_shape(network)))))
 
     def _create_network(self, name: str, cidr: str | None, dhcp: bool, nat: bool, domain: str | None, plan: str,
                         overrides: Mapping[str, Any]) -> None:

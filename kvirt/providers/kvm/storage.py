@@ -72,8 +72,17 @@ class Storage(Lookup):
         if not refresh:
             return None
         for candidate in pools:
-            candidate.refresh(0)
+            self.refresh(candidate)
         return self.find_volume(name, pool, refresh=False)
+
+    @staticmethod
+    def refresh(pool: libvirt.virStoragePool) -> None:
+        """Read a pool anew; not while something is being written to it, which libvirt does not allow."""
+        try:
+            pool.refresh(0)
+        except libvirt.libvirtError as error:
+            if 'asynchronous jobs' not in str(error):
+                raise
 
     @staticmethod
     def _lookup(look: Callable[[str], libvirt.virStorageVol], name: str) -> libvirt.virStorageVol | None:

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""Generate the reference pages from the tables that the program itself uses, or check that they are up to date.
+
+    extras/docgen.py            write docs/reference/*.md
+    extras/docgen.py --check    exit 1 and name the pages that differ from what would be written
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import click  # noqa: E402
+
+from kvirt.cli.context import GLOBAL, Command, GlobalOption, Session  # noqa: E402
+from kvirt.cli.grammar import NOUN_ALIASES, VERB_ALIASES, root  # noqa: E402
+from kvirt.keywords import Keyword, entry_keys, table  # noqa: E402
+from kvirt.providers.catalog import CATALOG  # noqa: E402
+from kvirt.providers.describe import describe  # noqa: E402
+from kvirt.spec import KEYWORDS  # noqa: E402
+
+FOLDER = ROOT / 'docs' / 'reference'
+MARKS = {'supported': '✓', 'not yet': 'not yet', 'never': '–'}
+
+
+def row(cells: Iterable[Any]) -> str:
+    """Return a row of a table."""
+    return '| ' + ' | '.join(str(cell).replace('|', '\\|').replace('\n', ' ') for cell in cells) + ' |'
+
+
+def listing(titles: Sequence[str], rows: Iterable[Iterable[Any]]) -> list[str]:
+    """Return a table."""
+    return [row(titles), row('---' for _ in titles), *(row(cells) for cells in rows), '']
+
+
+def shown(value: Any) -> str:
+    """Return a default as a user would write it."""
+    if value in (None, '', [], {}, ()):
+        return ''
+    return f'`{str(value).lower() if isinstance(value, bool) else value}`'
+
+
+# commands
+
+def every_command() -> Iterator[tuple[str, Command]]:
+    """Yield each command with its words."""
+    context = click.Context(root(), obj=Session())
+
+    def below(group: click.Group, words: str) -> Iterator[tuple[str, Command]]:
+        for name in group.list_commands(context):
+            found = group.get_command(context, name)
+            if isinstance(found, click.Group):
+                yield from below(found, f'{words} {name}')
+            elif isinstance(found, Command):
+                yield f'{words} {name}', found
+    yield from below(root(), 'kvirt')
+
+
+def options_of(command: Command) -> Iterator[tuple[str, str]]:
+    """Yield each option of a command's own with its meaning."""
+    for param in command.params:
+        if isinstance(param, click.Option) and not isinstance(param, GlobalOption) and not param.hidden:
+            flags = ', '.join([*param.opts, *param.secondary_opts])
+            value = '' if param.is_flag or param.count else f' {param.metavar or metavar_of(param)}'
+            fallback = f' Default: {param.default}.' if param.show_default else ''
+            yield f'`{flags}{value}`', f"{param.help or ''}{fallback}"
+
+
+def metavar_of(param: click.Option) -> str:
+    """Return what stands for the value of an option."""
+    if isinstance(param.type, click.Choice):
+        return '|'.join(str(choice) for choice in param.type.choices)
+    return 'NUMBER' if isinstance(param.type, (click.types.IntParamType, click.IntRange)) else 'TEXT'
+
+
+def usage(words: str, command: Command) -> str:
+    """Return the line that shows how a command is written."""
+    arguments = [param for param in command.params if isinstance(param, click.Argument)]
+    return ' '.join([words, '[OPTIONS]', *(param.metavar or (param.name or '').upper() for param in arguments)])
+
+
+def commands() -> list[str]:
+    """The page of all commands."""
+    lines = ['# Commands', '', 'A verb, then a noun. The global options may stand anywhere.', '']
+    lines += ['## Global options', '', *listing(('option', 'meaning'), (
+        (f"`{', '.join(flags)}`", settings['help']) for _, flags, settings in GLOBAL))]
+    lines += ['Behind the noun, a flag that the command has for its own means that; `-c` is the client only before the noun. '
+              '`-P` and `--paramfile` are for the commands that say so.', '']
+    lines += ['## Other words for the same', '', *listing(('word', 'also'), (
+        (f'`{word}`', ', '.join(f'`{alias}`' for alias, name in {**VERB_ALIASES, **NOUN_ALIASES}.items() if name == word))
+        for word in dict.fromkeys([*VERB_ALIASES.values(), *NOUN_ALIASES.values()])))]
+    lines += ['## Exit codes', '', *listing(('code', 'meaning'), (
+        (0, 'done'), (1, 'failed'), (2, 'what was given can not be used: a command, an option, a name, a value, a file'),
+        (130, 'cancelled by Ctrl-C or SIGTERM; what was begun was undone')))]
+    lines += ['`kvirt ssh` and `kvirt serial` end with the code of what they ran.', '']
+    for words, command in every_command():
+        lines += [f'## {words}', '', *paragraphs(command.help or ''), '```', usage(words, command), '```', '']
+        own = list(options_of(command))
+        if own:
+            lines += listing(('option', 'meaning'), own)
+        if command.takes_parameters:
+            lines += ['Takes parameters: `-P KEY=VALUE`, `--paramfile FILE`.', '']
+        lines += [f'Example: `{command.example}`', '']
+    return lines
+
+
+def paragraphs(text: str) -> list[str]:
+    """Return a help text as paragraphs."""
+    lines: list[str] = []
+    for paragraph in text.strip().split('\n\n'):
+        lines += [' '.join(paragraph.split()), '']
+    return lines
+
+
+# keywords
+
+def keywords() -> list[str]:
+    """The page of the keywords of VMs."""
+    found = table()
+    lines = ['# Keywords of a VM', '', 'What `kvirt create vm -P KEYWORD=VALUE`, profiles, the `default` section, client '
+             'sections and `config.create_vm(overrides=...)` understand. Keys in UPPERCASE become the environment of the guest; `ip0`, '
+             '`netmask0` and so on are the addresses of the first, second, ... card.', '']
+    group_of = {keyword.name: keyword.group for keyword in found}
+    for group in dict.fromkeys(group_of[name] for name in KEYWORDS):  # in the order of the struct
+        lines += [f'## {group.capitalize()}', '']
+        if group == 'hardware':
+            lines += ['Only the providers that say so honour these: see [capabilities](capabilities.md).', '']
+        lines += listing(('keyword', 'type', 'default', 'meaning'),
+                         (cells(keyword) for keyword in found if keyword.group == group))
+    for name in ('disks', 'nets', 'files'):
+        lines += [f'## An entry of `{name}`', '', *listing(('key', 'type', 'default', 'meaning'),
+                                                           (cells(key) for key in entry_keys(name)))]
+    return lines
+
+
+def cells(keyword: Keyword) -> tuple[str, str, str, str]:
+    """Return the cells of a keyword's row."""
+    return f'`{keyword.name}`', keyword.type, shown(keyword.default), keyword.meaning
+
+
+# providers
+
+def capabilities() -> list[str]:
+    """The page of what each provider can do."""
+    known = {entry.name: describe(entry.name) for entry in CATALOG}
+    lines = ['# What each provider can do', '',
+             'Computed from what their classes define. ✓ supported; – never, with the reason below.', '']
+    first = next(iter(known.values()))
+    marks = {name: {one['operation']: one for one in facts['operations']} for name, facts in known.items()}
+    for area in dict.fromkeys(operation['area'] for operation in first['operations']):
+        names = [operation['operation'] for operation in first['operations'] if operation['area'] == area]
+        lines += [f'## {area.capitalize()}', '', *listing(('operation', *known), (
+            (f'`{name}`', *(MARKS[marks[provider][name]['mark']] for provider in known)) for name in names))]
+    lines += ['## Reasons', '']
+    for provider, operations in marks.items():
+        never = {name: one['reason'] for name, one in operations.items() if one['mark'] == 'never'}
+        for reason in dict.fromkeys(never.values()):
+            names = ', '.join(f'`{name}`' for name in never if never[name] == reason)
+            lines.append(f'* **{provider}**: {reason}: {names}')
+    lines += ['', '## Hardware keywords', '']
+    honoured = sorted({keyword for facts in known.values() for keyword in facts['honours']})
+    lines += listing(('keyword', *known), ((f'`{keyword}`', *('✓' if keyword in known[provider]['honours'] else ''
+                                                              for provider in known)) for keyword in honoured))
+    return lines
+
+
+def options() -> list[str]:
+    """The page of the options that clients may have."""
+    lines = ['# Options of clients', '', 'The keys of a client\'s section in `config.yml`, beside `type` and `enabled`, '
+             'and beside [keywords](keywords.md), which hold for all its VMs. `kvirt create client TYPE NAME` writes them.', '']
+    for entry in CATALOG:
+        facts = describe(entry.name)
+        also = f" Also called {', '.join(f'`{alias}`' for alias in entry.aliases)}." if entry.aliases else ''
+        extra = f" Needs `pip install 'kvirt[{entry.name}]'`." if entry.requires else ''
+        lines += [f'## {entry.name}', '', f'{entry.title}.{also}{extra}', '']
+        lines += listing(('option', 'type', 'default', 'meaning'), (
+            (f"`{option['option']}`", option['type'], shown(option['default']), meaning_of(option))
+            for option in facts['options']))
+    return lines
+
+
+def meaning_of(option: dict[str, Any]) -> str:
+    """Return the meaning of an option, with where else it comes from."""
+    further = ['secret'] if option['secret'] else []
+    if option['environment']:
+        further.append('or ' + ', '.join(f'`{name}`' for name in option['environment']) + ' in the environment')
+    return f"{option['meaning']}{' (' + '; '.join(further) + ')' if further else ''}"
+
+
+PAGES: dict[str, Callable[[], list[str]]] = {'commands.md': commands, 'keywords.md': keywords,
+                                             'capabilities.md': capabilities, 'options.md': options}
+
+
+def text_of(page: Callable[[], list[str]]) -> str:
+    """Return the text of a page."""
+    lines = page()
+    return '\n'.join([lines[0], '', '<!-- Generated by extras/docgen.py: change the tables, then run make docs. -->',
+                      *lines[1:]]).rstrip() + '\n'
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the pages, or with --check compare them."""
+    stale = []
+    for name, page in PAGES.items():
+        path = FOLDER / name
+        text = text_of(page)
+        if path.is_file() and path.read_text(encoding='utf-8') == text:
+            continue
+        stale.append(str(path.relative_to(ROOT)))
+        if '--check' not in arguments:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding='utf-8')
+    if '--check' in arguments:
+        for name in stale:
+            print(f'{name} is not up to date: run make docs', file=sys.stderr)
+        return 1 if stale else 0
+    print('\n'.join(f'wrote {name}' for name in stale) or 'all up to date')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
