@@ -12,16 +12,16 @@ quickstart: ## Boot a first VM on this machine: installs what is missing, ends w
 
 test: $(VENV)/ready ## Run the tests that need no hypervisor, in under 3 minutes
 	$(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/python extras/docgen.py --check
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 e2e: $(VENV)/ready ## Run the tests against the real libvirtd of this machine, which boot guests
 	@extras/quickstart/host-setup --build-image
-	@$(SUDO) extras/guest-image/build --output /var/lib/libvirt/images/debian12.qcow2
+	@$(SUDO) extras/guest-image/build --default-pool
 	$(BIN)/pytest tests/e2e --override-ini=addopts= -q -n 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/ready ## Measure kvirt beside kcli on the same libvirt, in one run
-	@extras/quickstart/host-setup --build-image --bench
-	@$(SUDO) extras/guest-image/build --output /var/lib/libvirt/images/debian12.qcow2
+	@extras/quickstart/host-setup --build-image && $(SUDO) extras/guest-image/build --default-pool
+	@command -v xorrisofs >/dev/null || $(SUDO) apt-get -qqy install xorriso >/dev/null  # kcli needs it
 	$(BIN)/python extras/bench/run.py $(ARGS)
 
 golden: $(VENV)/ready ## Rewrite the golden files of the tests; read the difference afterwards

@@ -89,8 +89,8 @@ def commands() -> list[str]:
     lines = ['# Commands', '', 'A verb, then a noun. The global options may stand anywhere.', '']
     lines += ['## Global options', '', *listing(('option', 'meaning'), (
         (f"`{', '.join(flags)}`", settings['help']) for _, flags, settings in GLOBAL))]
-    lines += ['Behind the noun, a flag that the command has for its own means that; `-c` is the client only before the noun. '
-              '`-P` and `--paramfile` are for the commands that say so.', '']
+    lines += ['Behind the noun, a flag that the command has for its own means that; `-c` is the client only before the '
+              'noun. `-P` and `--paramfile` are for the commands that say so.', '']
     lines += ['## Other words for the same', '', *listing(('word', 'also'), (
         (f'`{word}`', ', '.join(f'`{alias}`' for alias, name in {**VERB_ALIASES, **NOUN_ALIASES}.items() if name == word))
         for word in dict.fromkeys([*VERB_ALIASES.values(), *NOUN_ALIASES.values()])))]
@@ -123,8 +123,8 @@ def keywords() -> list[str]:
     """The page of the keywords of VMs."""
     found = table()
     lines = ['# Keywords of a VM', '', 'What `kvirt create vm -P KEYWORD=VALUE`, profiles, the `default` section, client '
-             'sections and `config.create_vm(overrides=...)` understand. Keys in UPPERCASE become the environment of the guest; `ip0`, '
-             '`netmask0` and so on are the addresses of the first, second, ... card.', '']
+             'sections and `config.create_vm(overrides=...)` understand. Keys in UPPERCASE become the environment of '
+             'the guest; `ip0`, `netmask0` and so on are the addresses of the first, second, ... card.', '']
     group_of = {keyword.name: keyword.group for keyword in found}
     for group in dict.fromkeys(group_of[name] for name in KEYWORDS):  # in the order of the struct
         lines += [f'## {group.capitalize()}', '']
@@ -172,7 +172,8 @@ def capabilities() -> list[str]:
 def options() -> list[str]:
     """The page of the options that clients may have."""
     lines = ['# Options of clients', '', 'The keys of a client\'s section in `config.yml`, beside `type` and `enabled`, '
-             'and beside [keywords](keywords.md), which hold for all its VMs. `kvirt create client TYPE NAME` writes them.', '']
+             'and beside [keywords](keywords.md), which hold for all its VMs. '
+             '`kvirt create client TYPE NAME` writes them.', '']
     for entry in CATALOG:
         facts = describe(entry.name)
         also = f" Also called {', '.join(f'`{alias}`' for alias in entry.aliases)}." if entry.aliases else ''

@@ -46,12 +46,16 @@ def parser_of(hint: Any) -> Callable[[Any], Any] | None:
 def decode_value(hint: Any, value: Any) -> Any:
     """Return *value* as the type that *hint* annotates. Raises InvalidInput or msgspec.ValidationError."""
     parse = parser_of(hint)
-    if parse is not None and value is not None:
-        try:
-            return parse(value)
-        except ValueError as error:  # a number too long to be written, a text that is no Unicode
-            raise InvalidInput(str(error)) from None
-    return msgspec.convert(value, hint, strict=False)
+    if parse is None:
+        return msgspec.convert(value, hint, strict=False)
+    if value is None:
+        if type(None) in typing.get_args(hint.__origin__):
+            return None
+        raise InvalidInput(f'expected {type_name(hint)}, got nothing')
+    try:
+        return parse(value)
+    except ValueError as error:  # a number too long to be written, a text that is no Unicode
+        raise InvalidInput(str(error)) from None
 
 
 def decode(struct: type[S], values: Mapping[str, Any], *, what: str, where: Place = nowhere,

@@ -37,7 +37,7 @@ def list_(session: Session, short: bool) -> None:
 @name_argument(clients, required=False)
 def info(session: Session, name: str | None) -> None:
     """Show a client: its provider, what it is connected to, its capacity and use."""
-    config = session.config(name)
+    config = session.config(name) if name else session.one_client()
     known: dict[str, Any] = {'name': config.client, 'type': config.type}
     if config.k.supports('info_host'):
         known.update(config.k.info_host())

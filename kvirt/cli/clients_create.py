@@ -12,6 +12,7 @@ from kvirt.cli.completion import choices, configured
 from kvirt.cli.context import Session, command
 from kvirt.cli.grammar import Group
 from kvirt.cli.params import coerce
+from kvirt.cli.text import is_terminal
 from kvirt.cli.types import name_argument
 from kvirt.errors import InvalidInput, KvirtError
 
@@ -155,10 +156,10 @@ def _secret_values(session: Session, secrets: list[str],
 
 def _ask(session: Session, key: str) -> str:
     from kvirt import redact
-    if sys.stdin.isatty():
+    if is_terminal('stdin'):
         secret = str(click.prompt(key, hide_input=True, err=True))
     else:
-        secret = sys.stdin.readline().rstrip('\n')
+        secret = sys.stdin.readline().rstrip('\n') if sys.stdin else ''
     if not secret:
         raise KvirtError(f'no {key} was given')
     redact.remember(secret)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +12,7 @@ from kvirt.cli import output
 from kvirt.cli.completion import vms
 from kvirt.cli.context import Session, command
 from kvirt.cli.targets import one
+from kvirt.cli.text import is_terminal
 from kvirt.cli.types import name_argument
 from kvirt.errors import KvirtError, MissingDependency
 
@@ -59,9 +59,8 @@ def _display(session: Session, known: dict[str, Any]) -> int:
     url = known.get('url') or f"{known['protocol']}://{known['host']}:{known['port']}"
     viewer = shutil.which('remote-viewer')
     if session.output != 'table':
-        # What opens the display has to be told its password; people see it only in their viewer.
         output.facts(session, {'url': url, **known})
-    elif viewer and sys.stdout.isatty() and not known.get('tunnel'):
+    elif viewer and is_terminal('stdout') and not known.get('tunnel'):
         return _view(viewer, url, known)
     else:
         click.echo(url)

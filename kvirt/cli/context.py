@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kvirt.cli.text import is_terminal
 from kvirt.cli.types import NAME
 from kvirt.errors import InvalidInput, KvirtError
 
@@ -56,6 +56,17 @@ class Session:
         found: Kconfig = self._configs[wanted]
         return found
 
+    def one_client(self, *, any_of_group: bool = False) -> Kconfig:
+        """Return the facade of the one client that -C means; *any_of_group*: of a group, the member that it chooses.
+
+        InvalidInput when -C means several.
+        """
+        named = self.settings.select(self.client)
+        if len(named) > 1 or (not any_of_group and len(self.clients) > 1):
+            raise InvalidInput(f"this is done on one client, and there are {', '.join(self.clients)}",
+                               hint='Name one with -C')
+        return self.config()
+
     @cached_property
     def clients(self) -> list[str]:
         """The clients that -C means, groups replaced by their members."""
@@ -77,7 +88,7 @@ class Session:
         """Go on only if the user agrees; where nobody can be asked, only -y does."""
         if self.yes:
             return
-        if not sys.stdin.isatty():
+        if not is_terminal('stdin'):
             raise InvalidInput(f'{question} Nobody can be asked here', hint='Give -y to go on without')
         if not click.confirm(question, err=True):
             raise KvirtError('nothing was done')

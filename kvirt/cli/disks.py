@@ -47,7 +47,7 @@ def create(session: Session, name: str, size: str, image: str | None, interface:
         if key not in _EXTRAS:
             raise InvalidInput(f"'{key}' means nothing for a disk{did_you_mean(key, _EXTRAS)}",
                                hint=f"Give {', '.join(_EXTRAS)}")
-    config = session.config() if novm else one(session, name).config
+    config = session.one_client(any_of_group=True) if novm else one(session, name).config
     direct = {key: values.pop(key) for key in ('thin', 'shareable', 'existing') if key in values}
     result = Result.of(config.k.add_disk(name, size=size, pool=pool, image=image, interface=interface, novm=novm,
                                          overrides=values, **direct))
@@ -62,7 +62,7 @@ def create(session: Session, name: str, size: str, image: str | None, interface:
 @name_option('-p', '--pool', help='Pool that it is in.', complete=pools)
 def delete(session: Session, disknames: tuple[str, ...], vm: str | None, novm: bool, pool: str | None) -> int:
     """Detach disks from a VM and delete them; without --vm, delete volumes that no VM uses."""
-    config = one(session, vm).config if vm else session.config()
+    config = one(session, vm).config if vm else session.one_client()
     owner = f' of VM {vm}' if vm else ''
     session.confirm(f"Delete disk {', '.join(disknames)}{owner} on {config.client}?")
     return changes(session, disknames,

@@ -29,7 +29,7 @@ def list_(session: Session, short: bool) -> int:
 @name_argument(flavors)
 def info(session: Session, name: str) -> None:
     """Show a flavor."""
-    config = session.config()
+    config = session.one_client()
     found = config.k.info_flavor(name)
     if found is None:
         raise NotFound(f'flavor {name} does not exist on client {config.client}')

@@ -40,7 +40,7 @@ def _list(iso: bool, noun: str, plural: str) -> Callable[..., Any]:
 
 def _delete(noun: str, complete: Any) -> Callable[..., Any]:
     def run(session: Session, names: tuple[str, ...], pool: str | None) -> int:
-        config = session.config()
+        config = session.one_client()
         session.confirm(f"Delete {noun} {', '.join(names)} on {config.client}?")
         return changes(session, names, lambda name: Result.of(config.k.delete_image(name, pool=pool)),
                        f'{noun[:1].upper()}{noun[1:]} {{}} deleted on {config.client}')
@@ -61,7 +61,7 @@ def _download(noun: str, known: bool) -> Callable[..., Any]:
         url = url or values.get('url')
         if not url and (not name or not known):
             raise InvalidInput(f'give the {noun} to download' if known else 'give its URL with -u')
-        config = session.config()
+        config = session.one_client(any_of_group=True)
         with transfer(session, name or str(url).rpartition('/')[2]) as progress:
             result = config.download_image(
                 name if not url or known else None, url, pool=pool or values.get('pool'), size=_gib(values.get('size')),

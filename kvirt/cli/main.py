@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -24,6 +25,9 @@ from kvirt.wait import CANCEL
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit code: 0 done, 1 failed, 2 usage, 130 cancelled."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and (stream.encoding or '').lower() not in ('utf-8', 'utf8'):
+            stream.reconfigure(errors='backslashreplace')  # a name that can't be shown is no reason to fail
     debug = _wants_debug(arguments)
     try:
         with _logging(logging.DEBUG if debug else logging.WARNING), _signals():
@@ -38,11 +42,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str], debug: bool) -> int:
     try:
         code = _invoke(arguments)
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
         return code
     except BrokenPipeError:
         _drop_output()
         return BROKEN_PIPE
+    except OSError as error:
+        # Where a file is concerned it is the machine that is to be looked at, not us.
+        if debug:
+            logging.getLogger(__name__).debug('where it happened', exc_info=True)
+        if error.filename is None:
+            _drop_output()
+        return report(KvirtError(f"{error.filename or 'the output'}: {error.strerror or error}"))
     except (KvirtError, click.ClickException) as error:
         if debug:
             logging.getLogger(__name__).debug('where it happened', exc_info=True)
@@ -70,10 +82,9 @@ def _invoke(arguments: list[str]) -> int:
 
 def _wants_debug(arguments: Sequence[str]) -> bool:
     """Tell if debugging is asked for, before anything is parsed, since parsing can fail too."""
-    before = arguments[:arguments.index('--')] if '--' in arguments else arguments
-    verb = next((word for word in before if not word.startswith('-')), '')
-    # What stands behind the name of a VM belongs to the guest's command, so only the front of ssh is looked at.
-    front = before[:before.index(verb) + 1] if verb in ('ssh', 'scp') else before
+    # What stands behind ssh may belong to the guest's command.
+    ends = [arguments.index(word) for word in ('--', 'ssh', 'scp') if word in arguments]
+    front = arguments[:min(ends, default=len(arguments))]
     return '-d' in front or '--debug' in front
 
 
@@ -107,11 +118,10 @@ def _signals() -> Iterator[None]:
 def _drop_output() -> None:
     """Point the output at nothing, so that Python does not complain about the closed pipe at its end."""
     with open(os.devnull, 'w') as nothing:
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                os.dup2(nothing.fileno(), stream.fileno())
-            except (OSError, ValueError):
-                continue  # not a real file, as in tests: nothing will be flushed into it
+        try:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        except (OSError, ValueError, AttributeError):
+            return  # not a real file: nothing will be flushed into it
 
 
 class _Lines(logging.Formatter):

@@ -29,7 +29,7 @@ def list_(session: Session, short: bool) -> int:
 @name_argument(networks)
 def info(session: Session, name: str) -> None:
     """Show a network, and the VMs on it."""
-    config = session.config()
+    config = session.one_client()
     known = dict(config.k.info_network(name))
     if not known:
         raise NotFound(f'network {name} does not exist on client {config.client}')
@@ -46,7 +46,7 @@ def info(session: Session, name: str) -> None:
 @click.option('--nodhcp', is_flag=True, help='Without DHCP.')
 def create(session: Session, name: str, cidr: str | None, isolated: bool, domain: str | None, nodhcp: bool) -> int:
     """Create a network. -P sets what only its provider knows."""
-    config = session.config()
+    config = session.one_client(any_of_group=True)
     values = session.parameters()
     plan = str(values.pop('plan', 'kvirt'))
     result = Result.of(config.k.create_network(name, cidr=cidr, dhcp=not nodhcp, nat=not isolated, domain=domain,
@@ -59,7 +59,7 @@ def create(session: Session, name: str, cidr: str | None, isolated: bool, domain
 @click.option('-f', '--force', is_flag=True, help='Take it away from the VMs that use it.')
 def delete(session: Session, names: tuple[str, ...], force: bool) -> int:
     """Delete networks."""
-    config = session.config()
+    config = session.one_client()
     session.confirm(f"Delete network {', '.join(names)} on {config.client}?")
     return changes(session, names, lambda name: Result.of(config.k.delete_network(name, force=force)),
                    f'Network {{}} deleted on {config.client}')

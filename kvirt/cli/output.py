@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from kvirt.cli.context import Session
-from kvirt.cli.text import cell, plain
+from kvirt.cli.text import cell, is_terminal, plain
 from kvirt.redact import redact_mapping
 
 Row = Mapping[str, Any]
@@ -105,7 +104,7 @@ def _table(data: Sequence[Row], columns: Columns) -> None:
     cells = [[cell(row.get(column)) for column in columns] for row in data]
     right = [all(isinstance(row.get(column), (int, float, type(None))) and not isinstance(row.get(column), bool)
                  for row in data) for column in columns]
-    if sys.stdout.isatty():
+    if is_terminal('stdout'):
         _rich_table(titles, cells, right)
         return
     widths = [max(len(title), *(len(line[index]) for line in cells)) for index, title in enumerate(titles)]

@@ -88,14 +88,10 @@ def _is_flow(text: str) -> bool:
 def _flow(text: str) -> Any:
     import yaml
     hint = 'Quote a text that begins with [ or {: \'["[ -f /x ]"]\''
-    loader = yaml.BaseLoader(text)
     try:
-        node = loader.get_single_node()
-        return _built(node)
+        return _built(yaml.compose(text, Loader=yaml.BaseLoader))
     except (yaml.YAMLError, RecursionError):
         raise InvalidInput('this is not a list or mapping in YAML', hint=hint) from None
-    finally:
-        loader.dispose()
 
 
 def _built(node: Any) -> Any:

@@ -31,7 +31,7 @@ def list_(session: Session, short: bool) -> int:
 @name_argument(pools)
 def info(session: Session, name: str) -> None:
     """Show a storage pool."""
-    config = session.config()
+    config = session.one_client()
     known = dict(config.k.info_pool(name))
     if not known:
         raise NotFound(f'pool {name} does not exist on client {config.client}')
@@ -47,7 +47,7 @@ def info(session: Session, name: str) -> None:
 @click.option('-f', '--full', is_flag=True, hidden=True, help='Accepted for scripts written for kcli.')
 def create(session: Session, name: str, path: str | None, pooltype: str, thinpool: str | None, full: bool) -> int:
     """Create a storage pool."""
-    config = session.config()
+    config = session.one_client(any_of_group=True)
     result = Result.of(config.k.create_pool(name, path, pooltype=pooltype, thinpool=thinpool))
     return change(session, name, result, f'Pool {name} created on {config.client}')
 
@@ -59,7 +59,7 @@ def create(session: Session, name: str, path: str | None, pooltype: str, thinpoo
 @name_option('--thinpool', help='Accepted for scripts written for kcli.', hidden=True)
 def delete(session: Session, names: tuple[str, ...], full: bool, path: str | None, thinpool: str | None) -> int:
     """Delete storage pools; their volumes stay, unless --full."""
-    config = session.config()
+    config = session.one_client()
     what = ' and the volumes in it' if full else ''
     session.confirm(f"Delete pool {', '.join(names)}{what} on {config.client}?")
     return changes(session, names, lambda name: Result.of(config.k.delete_pool(name, full=full)),

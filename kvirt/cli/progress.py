@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 import click
 
 from kvirt.cli.context import Session
-from kvirt.cli.text import plain
+from kvirt.cli.text import is_terminal, plain
 
 Tick = Callable[[str, float], None]
 Bytes = Callable[[int, 'int | None'], None]
@@ -21,7 +20,7 @@ _MIB = 1024**2
 
 
 def _live(session: Session) -> bool:
-    return sys.stderr.isatty() and not session.quiet
+    return is_terminal('stderr') and not session.quiet
 
 
 @contextmanager

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, Literal
+
+
+def is_terminal(name: Literal['stdin', 'stdout', 'stderr']) -> bool:
+    """Tell if a standard stream is there and a terminal."""
+    stream = getattr(sys, name)
+    return stream is not None and bool(stream.isatty())
 
 
 def plain(text: str) -> str:

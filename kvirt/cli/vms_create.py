@@ -97,7 +97,7 @@ def _order(session: Session, name: str | None, profile: str | None, profilefile:
     values = session.parameters(implicit=True)
     # As in kcli, these three may also be parameters.
     asked = {key: str(values.pop(key)) for key in ('name', 'profile', 'client') if values.get(key)}
-    config = session.config(asked.get('client'))
+    config = session.config(asked['client']) if 'client' in asked else session.one_client(any_of_group=True)
     profile = profile or asked.get('profile')
     custom = None
     if profile and profile not in config.profiles and profile.endswith(('.yml', '.yaml')):

@@ -156,10 +156,11 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
 
 def _addressing(card: NetSpec | None, *, first: bool, early: bool) -> dict[str, Any]:
     """Return how a device gets its addresses and name servers."""
+    nothing = {'dhcp4': False, 'dhcp6': False, 'accept-ra': False, 'link-local': []}
     if card is None:
-        return {'dhcp4': False, 'dhcp6': False}
+        return nothing
     if card.noconf:
-        return {'dhcp4': False, 'dhcp6': False, 'accept-ra': False, 'link-local': [], 'optional': True}
+        return {**nothing, 'optional': True}
     dhcp4, dhcp6 = families(card)
     settings: dict[str, Any] = {'dhcp4': dhcp4, 'dhcp6': dhcp6}
     if dhcp4:

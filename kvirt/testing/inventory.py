@@ -25,7 +25,12 @@ def sweep(provider: Kbase, prefix: str) -> list[str]:
     for kind, (needed, names, delete) in _KINDS.items():
         if not provider.supports(needed):
             continue
-        for name in [name for name in names(provider) if name.startswith(prefix)]:
+        try:
+            ours = [name for name in names(provider) if name.startswith(prefix)]
+        except KvirtError as error:  # one kind that can't be listed must not keep the others from being deleted
+            problems.append(f'{kind}s can not be listed: {error}')
+            continue
+        for name in ours:
             try:
                 result = delete(provider, name)
             except KvirtError as error:

@@ -35,7 +35,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers of the suite."""
     config.addinivalue_line('markers', 'needs(*operations): skip where the provider lacks one of these operations')
-    config.addinivalue_line('markers', 'xdist_group(name): run these tests in one process')
 
 
 @pytest.fixture(scope='module')

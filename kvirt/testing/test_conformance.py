@@ -2,8 +2,4 @@
 
 from __future__ import annotations
 
-import pytest
-
 from kvirt.testing.conformance import *  # noqa: F403
-
-pytestmark = pytest.mark.xdist_group('conformance')

@@ -240,3 +240,40 @@ def test_closed_or_odd_streams_are_no_bug(home: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, 'stdout', out)
     assert main(['list', 'vm', '-o', 'json']) == 0
     assert out.getvalue() == '[]\n'
+
+
+def test_a_file_that_can_not_be_written_is_no_bug(spawn: Run, home: Path) -> None:
+    (home / 'vm').mkdir()
+    done = spawn('create', 'vm', '-i', 'debian12', 'web')
+    assert done.code == 1
+    assert len(done.errors) == 1 and done.errors[0].endswith(': Is a directory')
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='this machine has no /dev/full')
+def test_a_full_disk_behind_the_output_is_told(home: Path) -> None:
+    with open('/dev/full', 'w') as full:
+        done = subprocess.run(command('list', 'keyword'), stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (1, 'Error: the output: No space left on device\n')
+
+
+def test_streams_that_are_not_there(home: Path) -> None:
+    script = f'exec {" ".join(command("list", "keyword"))} <&- >&- 2>&-'
+    assert subprocess.run(['sh', '-c', script], cwd=ROOT).returncode == 0
+    script = f'exec {" ".join(command("delete", "client", "two"))} <&-'
+    done = subprocess.run(['sh', '-c', script], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count('Nobody can be asked here')) == (2, 1)
+
+
+def test_an_output_that_can_not_hold_a_name(web: Run, spawn: Run) -> None:
+    assert web('update', 'vm', '-P', 'team=雪', 'web').code == 0
+    done = spawn('info', 'vm', 'web', '-f', 'team', '-v', env={'PYTHONIOENCODING': 'latin-1'})
+    assert (done.code, done.out) == (0, '\\u96ea\n')
+
+
+def test_bytes_that_are_no_text(spawn: Run) -> None:
+    odd = b'a\xff'.decode(errors='surrogateescape')
+    for words in (('info', 'vm', odd), ('-C', odd, 'list', 'vm'), ('create', 'vm', '-i', 'debian12', '-P', f'{odd}=1', 'x'),
+                  ('create', 'vm', '-i', 'debian12', '--paramfile', odd, 'x'),
+                  ('create', 'vm', '-i', 'debian12', '-P', f'cmds=[{odd}]', 'x'), (odd,)):
+        done = spawn(*words)
+        is_clear(done.code, done.out, done.err)

@@ -250,3 +250,16 @@ def test_changes_tell_programs_what_came_of_them(form: str, web: Run) -> None:
     good, bad = json.loads(done.out)
     assert good == {'name': 'web', 'result': 'success'}
     assert (bad['name'], bad['result'], bad['error']) == ('nope', 'failure', 'NotFound')
+
+
+@pytest.mark.parametrize('words', [
+    ('create', 'vm', '-i', 'debian12', 'x'), ('create', 'network', '-c', '10.9.0.0/24', 'x'),
+    ('info', 'network', 'default'), ('delete', 'network', '-y', 'default'), ('info', 'pool', 'default'),
+    ('delete', 'image', '-y', 'debian12'), ('info', 'client'), ('create', 'disk', '-n', 'x'),
+    ('download', 'image', 'debian12')], ids=' '.join)
+def test_what_is_done_on_one_client_is_not_done_on_several(words: tuple[str, ...], kvirt: Run) -> None:
+    done = kvirt(*words, '-C', 'lab,two')
+    assert (done.code, done.errors) == (
+        2, ['Error: this is done on one client, and there are lab, two. Name one with -C'])
+    if words[0] in ('info', 'delete'):
+        assert kvirt(*words, '-C', 'both').code == 2, 'a group would choose one at random'

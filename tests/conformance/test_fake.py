@@ -8,8 +8,6 @@ from kvirt.providers.fake import Kfake
 from kvirt.testing import Harness
 from kvirt.testing.conformance import *  # noqa: F403
 
-pytestmark = pytest.mark.xdist_group('fake')
-
 
 class FakeHarness(Harness):
     """A fake world in a file of its own."""

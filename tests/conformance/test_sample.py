@@ -8,8 +8,6 @@ from kvirt.providers.sampleprovider import Ksample
 from kvirt.testing import Harness
 from kvirt.testing.conformance import *  # noqa: F403
 
-pytestmark = pytest.mark.xdist_group('sample')
-
 
 class SampleHarness(Harness):
     """A platform that lives within the object that is connected to it."""

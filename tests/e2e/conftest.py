@@ -42,6 +42,23 @@ class Leftovers:
         return {each for each in found if each.partition(' ')[2].startswith(prefix)}
 
 
+    def remove(self, prefix: str) -> None:
+        """Remove the domains, networks and volumes of a test that failed, so that the next ones find a clean host."""
+        for native in self.conn.listAllDomains():
+            if native.name().startswith(prefix):
+                if native.isActive():
+                    native.destroy()
+                native.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+        for network in self.conn.listAllNetworks():
+            if network.name().startswith(prefix):
+                network.destroy()
+                network.undefine()
+        for pool in self.conn.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+            for volume in pool.listAllVolumes():
+                if volume.name().startswith(prefix):
+                    volume.delete()
+
+
 @pytest.fixture(scope='session')
 def leftovers() -> Leftovers:
     return Leftovers()
@@ -53,6 +70,7 @@ def prefix(leftovers: Leftovers) -> Iterator[str]:
     chosen = f'kvt{secrets.token_hex(3)}'
     yield chosen
     left = leftovers.now(chosen)
+    leftovers.remove(chosen)
     assert not left, f'left behind: {sorted(left)}'
 
 

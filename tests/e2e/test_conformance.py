@@ -14,7 +14,7 @@ from kvirt.testing.conformance import *  # noqa: F403
 
 from .conftest import IMAGE, URI, Leftovers
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('conformance')]
+pytestmark = pytest.mark.e2e
 
 
 class KvmHarness(Harness):

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from kvirt.config import Kconfig
-from kvirt.guest import ssh
 from kvirt.settings import Settings
 
 from .conftest import IMAGE, URI, Leftovers
@@ -85,7 +84,7 @@ def test_the_whole_life_of_a_guest(home: Path, key: Path, prefix: str, second_ne
     assert remote(home, key, name, 'sudo cat /root/from-script') == '    indented 3\n\n\ttab\n'
     assert remote(home, key, name, 'sudo cat /root/inline') == 'inline: "x"\n'
     assert remote(home, key, name, 'sudo cat /root/tree/plain.txt') == f'plain {name}\n'
-    assert remote(home, key, name, 'sudo md5sum < /root/tree/sub/blob').split()[0] == _md5(BINARY)
+    assert remote(home, key, name, 'sudo md5sum /root/tree/sub/blob').split()[0] == _md5(BINARY)
     assert remote(home, key, name, 'sudo cat /root/tree/run.sh') == SCRIPT
     assert f'{base}.50/24' in remote(home, key, name, 'ip -4 -o addr')
     assert '1G' in remote(home, key, name, 'lsblk -dno SIZE')
@@ -99,13 +98,12 @@ def test_the_whole_life_of_a_guest(home: Path, key: Path, prefix: str, second_ne
     second.mkdir()
     (second / 'config.yml').write_text((home / 'config.yml').read_text())
     assert remote(second, key, name, 'hostname').strip() == name
-    wrong = tmp_path / 'wrong-pin'
-    wrong.mkdir()
-    (wrong / 'config.yml').write_text((home / 'config.yml').read_text())
-    with Kconfig(settings=Settings(wrong)) as other:
-        ssh.pin(other.known_hosts, other.ssh_alias(other.k.info(name)), key.with_suffix('.pub').read_text())
-    refused = kvirt(wrong, 'ssh', '-i', str(key), name, 'hostname', ok=False)
-    assert refused.returncode != 0 and not refused.stdout
+    with Kconfig(settings=Settings(home)) as config:  # as if another machine had taken the guest's address
+        config.k.update_metadata(name, 'hostkey', 'SHA256:' + 'A' * 43).expect()
+        refused = kvirt(home, 'ssh', '-i', str(key), name, 'hostname', ok=False)
+        assert refused.returncode == 1 and not refused.stdout
+        assert 'ssh host key' in refused.stderr
+        config.k.update_metadata(name, 'hostkey', facts['hostkey']).expect()
 
     kvirt(home, 'stop', 'vm', '--soft', name)
     with Kconfig(settings=Settings(home)) as config:

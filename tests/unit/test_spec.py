@@ -124,6 +124,8 @@ KEYS = st.one_of(st.sampled_from(KEYWORDS), st.sampled_from(['ip0', 'ip9', 'netm
 @example({'env': 5, 'PATH': 'x'})
 @example({1: 2, None: 3})
 @example({'memory': 10**5000})
+@example({'files': {'content': None}})
+@example({'cpupinning': [{'vcpus': None, 'hostcpus': 1}]})
 @example({'keys': [10**5000]})
 def test_any_mapping_is_a_vm_or_invalid_input(values: dict[Any, Any]) -> None:
     try:

@@ -18,7 +18,7 @@ class TestCoverage:
                                                              watch: Watch) -> None:
         missing = sorted(whole_suite() - watch.tests)
         if missing and whole_run_was_asked_for(request.config):
-            pytest.fail('the suite was spread over several processes: run pytest-xdist with --dist loadgroup',
+            pytest.fail('the suite was spread over several processes: run pytest-xdist with --dist loadfile',
                         pytrace=False)
         if missing:
             pytest.skip(f'only a part of the suite ran in this process; {missing[0]} did not')
