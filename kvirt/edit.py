@@ -202,8 +202,8 @@ def _change(settings: Settings, file: str, section: str, values: Mapping[str, An
 
 def _adopt(settings: Settings) -> None:
     """Begin our own configuration with a copy of kcli's, all files of it, since only one of the two is read."""
-    for name in _FILES:
-        theirs = settings.path(name) or settings.path(str(Path(name).with_suffix('.yaml')))
+    found = [settings.path(name) or settings.path(str(Path(name).with_suffix('.yaml'))) for name in _FILES]
+    for theirs in found:
         if theirs is not None and not (settings.home / theirs.name).exists():
             try:
                 yamlfile.write_private(settings.home / theirs.name, theirs.read_text(encoding='utf-8'))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TypeVar
 
 A = TypeVar('A')
@@ -18,8 +19,21 @@ def in_parallel(items: Iterable[A], work: Callable[[A], B], *, workers: int = 4)
     things = list(items)
     if len(things) < 2:
         return [work(thing) for thing in things]
+    stopped = threading.Event()
+
+    def guarded(thing: A) -> B:
+        if stopped.is_set():
+            raise CancelledError
+        try:
+            return work(thing)
+        except BaseException:
+            stopped.set()
+            raise
+
     pool = ThreadPoolExecutor(min(workers, len(things)))
     try:
-        return [future.result() for future in [pool.submit(work, thing) for thing in things]]
+        # What was not started comes behind what failed, so the failure is what is raised.
+        return [future.result() for future in [pool.submit(guarded, thing) for thing in things]]
     finally:
+        stopped.set()
         pool.shutdown(wait=True, cancel_futures=True)

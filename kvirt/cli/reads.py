@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from kvirt.cli.context import Session
 from kvirt.cli.errors import DONE, report, worst
 from kvirt.errors import KvirtError
+from kvirt.parallel import in_parallel
 
 if TYPE_CHECKING:
     from kvirt.config import Kconfig
@@ -32,8 +32,7 @@ def from_clients(session: Session, read: Read) -> tuple[Rows, list[str], int]:
         except KvirtError as error:
             return error
 
-    with ThreadPoolExecutor(min(16, len(names))) as pool:
-        answers = list(pool.map(attempt, names))
+    answers = in_parallel(names, attempt, workers=16)
     rows: Rows = []
     codes = []
     for name, answer in zip(names, answers, strict=True):

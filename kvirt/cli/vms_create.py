@@ -158,16 +158,34 @@ def _clear(session: Session, order: Order, count: int | None, keep: bool) -> Non
             session.say(f'VM {name} deleted on {order.config.client}')
 
 
+def _tell_what_exists(session: Session, order: Order, count: int | None) -> None:
+    """Name the VMs that were made before the work was cancelled: they stay, unless they were half made."""
+    from kvirt.cli.lastvm import LastVms
+    from kvirt.copies import copy_names
+    try:
+        known = {row['name'] for row in order.config.k.list()}
+    except KvirtError:
+        return  # cancelled is what there is to say
+    names = [name for name in ([order.name] if count is None else copy_names(order.name, count)) if name in known]
+    if names:
+        LastVms(session.settings).add(order.config.client, *names)
+        session.say(f"{', '.join(f'VM {name}' for name in names)} exists on {order.config.client}")
+
+
 def _created(session: Session, order: Order, count: int | None, wait: bool) -> dict[str, Result]:
     from kvirt.cli.lastvm import LastVms
     from kvirt.cli.progress import waits
-    with waits(session) as tick_for:
-        if count is None:
-            outcomes = {order.name: order.config.create_vm(order.name, order.profile, order.values, order.custom, wait=wait,
-                                                           tick=tick_for(order.name))}
-        else:
-            outcomes = order.config.create_vms(order.name, count, order.profile, order.values, order.custom, wait=wait,
-                                               tick_for=tick_for)
+    try:
+        with waits(session) as tick_for:
+            if count is None:
+                outcomes = {order.name: order.config.create_vm(order.name, order.profile, order.values, order.custom,
+                                                               wait=wait, tick=tick_for(order.name))}
+            else:
+                outcomes = order.config.create_vms(order.name, count, order.profile, order.values, order.custom,
+                                                   wait=wait, tick_for=tick_for)
+    except KeyboardInterrupt:
+        _tell_what_exists(session, order, count)
+        raise
     # One that was made and then failed to configure itself is there as well, and the one to look at.
     made = [name for name, outcome in outcomes.items() if outcome.ok or 'name' in outcome]
     if made:

@@ -32,7 +32,9 @@ def test_a_wait_ends_at_once(number: int, count: tuple[str, ...], home: Path) ->
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, '')
-    assert err.splitlines()[-1] == 'Cancelled'
+    made = ['web-0', 'web-1'] if count else ['web']
+    assert err.splitlines()[-2:] == [f"{', '.join(f'VM {name}' for name in made)} exists on lab", 'Cancelled']
+    assert set((home / 'vm').read_text().split()) == {'lab', *made}
     assert 'Traceback' not in err
     assert time.monotonic() - begun < 10
 

@@ -42,8 +42,8 @@ def test_secrets_are_kept_apart(settings: Settings) -> None:
 
 @pytest.mark.parametrize(('name', 'values', 'said'), [
     ('../x', {}, 'can not name a client'), ('all', {}, 'a meaning of its own'), ('a,b', {}, 'can not name a client'),
-    ('x', {'sede': 1}, "unknown option 'sede' of client x, did you mean 'seed'?"), ('x', {'boot_seconds': 'soon'}, 'a number'),
-    ('x', {'memory': -1}, 'keyword memory')])
+    ('x', {'sede': 1}, "unknown option 'sede' of client x, did you mean 'seed'?"),
+    ('x', {'boot_seconds': 'soon'}, 'a number'), ('x', {'memory': -1}, 'keyword memory')])
 def test_what_can_not_be_a_client(name: str, values: dict[str, object], said: str, settings: Settings) -> None:
     before = (settings.home / 'config.yml').read_text()
     with pytest.raises(InvalidInput) as caught:
@@ -53,7 +53,7 @@ def test_what_can_not_be_a_client(name: str, values: dict[str, object], said: st
 
 
 def test_a_value_that_stands_for_another_is_not_looked_up(settings: Settings, tmp_path: Path) -> None:
-    edit.create_client(settings, 'two', 'fake', {'seed': f'?command:touch {tmp_path}/ran', 'boot_seconds': '${SECONDS_SET}'})
+    edit.create_client(settings, 'two', 'fake', {'seed': f'?command:touch {tmp_path}/ran', 'boot_seconds': '${UNSET}'})
     assert not (tmp_path / 'ran').exists()
 
 

@@ -19,7 +19,7 @@ def cloud() -> Kfake:
 
 def test_each_keyword_has_its_operation(cloud: Kfake) -> None:
     values: dict[str, Any] = {'numcpus': 4, 'memory': '2g', 'autostart': True, 'information': 'hello', 'iso': 'rescue.iso',
-                              'tags': ['a', 'b'], 'team': 'blue', 'plan': 'p', 'ip': '10.0.0.9'}
+                              'tags': ['a', 'b'], 'team': 'blue', 'plan': 'p'}
     result = update_vm(cloud, 'web', values)
     assert result == {'result': 'success', 'name': 'web', 'updated': list(values)}
     known: dict[str, Any] = dict(cloud.info('web'))
