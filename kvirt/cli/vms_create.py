@@ -169,7 +169,7 @@ def _tell_what_exists(session: Session, order: Order, count: int | None) -> None
     names = [name for name in ([order.name] if count is None else copy_names(order.name, count)) if name in known]
     if names:
         LastVms(session.settings).add(order.config.client, *names)
-        session.say(f"{', '.join(f'VM {name}' for name in names)} exists on {order.config.client}")
+        session.say(f"{', '.join(f'VM {name}' for name in names)} made before that on {order.config.client}")
 
 
 def _created(session: Session, order: Order, count: int | None, wait: bool) -> dict[str, Result]:

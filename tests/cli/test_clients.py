@@ -143,6 +143,16 @@ def test_a_provider_that_is_not_installed_says_how(kvirt: Run, monkeypatch: pyte
     assert (rows['moon']['installed'], rows['moon']['install']) == (False, "pip install 'kvirt[moon]'")
 
 
-def test_typed_secrets_are_not_shown(home: Path) -> None:
+def test_the_help_of_a_type_on_a_terminal(home: Path) -> None:
     code, shown = on_a_terminal('create', 'client', 'fake', 'x', '--help')
     assert code == 0 and 'Options' in shown
+
+
+def test_a_secret_of_the_configuration_is_never_shown(cloud: None, kvirt: Run, home: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('MY_TOKEN', 'token-from-the-environment')
+    assert kvirt('create', 'client', 'sample', 'mine', '--token-env', 'MY_TOKEN', '--param', 'owner=me').code == 0
+    for words in (('list', 'client', '-o', 'yaml'), ('-d', '-C', 'mine', 'list', 'vm'), ('-C', 'mine', 'info', 'client'),
+                  ('-C', 'mine', 'info', 'vm-config', '-i', 'x', '-v'), ('-d', '-C', 'mine', 'info', 'vm', 'nope')):
+        done = kvirt(*words)
+        assert 'token-from-the-environment' not in done.out + done.err, words

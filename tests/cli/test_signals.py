@@ -33,7 +33,7 @@ def test_a_wait_ends_at_once(number: int, count: tuple[str, ...], home: Path) ->
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, '')
     made = ['web-0', 'web-1'] if count else ['web']
-    assert err.splitlines()[-2:] == [f"{', '.join(f'VM {name}' for name in made)} exists on lab", 'Cancelled']
+    assert err.splitlines()[-2:] == [f"{', '.join(f'VM {name}' for name in made)} made before that on lab", 'Cancelled']
     assert set((home / 'vm').read_text().split()) == {'lab', *made}
     assert 'Traceback' not in err
     assert time.monotonic() - begun < 10
