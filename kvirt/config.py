@@ -34,6 +34,9 @@ from kvirt.update import update_vm
 
 log = logging.getLogger(__name__)
 
+_LOOK_AGAIN = 15.0
+"""Seconds between looks at whether a VM that is waited for still runs."""
+
 Tick = Callable[[str, float], None]
 """Told what is waited for, and the seconds gone by."""
 
@@ -297,8 +300,16 @@ class Kconfig:
         provider, spec = k or self.k, spec or VmSpec()
         deadline = SYSTEM.now() + spec.wait_seconds
 
-        def told(what: str) -> Callable[[float], None] | None:
-            return (lambda gone: tick(what, gone)) if tick else None
+        seen = [SYSTEM.now()]
+
+        def told(what: str) -> Callable[[float], None]:
+            def each(gone: float) -> None:
+                if tick:
+                    tick(what, gone)
+                if SYSTEM.now() - seen[0] > _LOOK_AGAIN:  # a guest that died does not answer; its host knows
+                    seen[0] = SYSTEM.now()
+                    _address(provider, name)
+            return each
 
         def left() -> float:
             return max(1.0, deadline - SYSTEM.now())

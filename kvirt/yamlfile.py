@@ -45,8 +45,9 @@ class Document:
 
 def load(text: str, source: str) -> Document:
     """Read one YAML document. InvalidInput names the file and line of what is wrong, duplicate keys included."""
-    loader = _Loader(text)
+    loader: Any = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return Document(None, source, {(): 1})
@@ -55,13 +56,17 @@ def load(text: str, source: str) -> Document:
         if problems:
             raise InvalidInput(problems)
         return Document(loader.construct_document(node), source, lines)
+    except yaml.reader.ReaderError as error:
+        line = text[:error.position].count('\n') + 1
+        raise InvalidInput(Problem(f'this is not YAML: {error.reason}', f'{source}:{line}')) from None
     except yaml.YAMLError as error:
         mark = getattr(error, 'problem_mark', None)
         where = f'{source}:{mark.line + 1}' if mark else source
         reason = getattr(error, 'problem', None) or str(error)
         raise InvalidInput(Problem(f'this is not YAML: {reason}', where)) from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def load_file(path: Path) -> Document:
@@ -81,7 +86,12 @@ def dump(data: Any) -> str:
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120))
 
 
-def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], source: str) -> Iterator[Problem]:
+def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], source: str,
+          above: tuple[int, ...] = ()) -> Iterator[Problem]:
+    if id(node) in above:
+        yield Problem('an anchor refers to itself', f'{source}:{node.start_mark.line + 1}')
+        return
+    above = (*above, id(node))
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key_node, value_node in node.value:
@@ -96,12 +106,12 @@ def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], source: str
                 key_node.tag = _TEXT  # a client may be called off, or 10
             here = (*path, key)
             lines[here] = line
-            yield from _walk(value_node, here, lines, source)
+            yield from _walk(value_node, here, lines, source, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             here = (*path, index)
             lines[here] = item.start_mark.line + 1
-            yield from _walk(item, here, lines, source)
+            yield from _walk(item, here, lines, source, above)
 
 
 def edit_section(text: str, name: str, values: Any | None) -> str:

@@ -71,9 +71,11 @@ class Disks(Create):
         return f'{view.name}_{number}.img'
 
     def _find_disk(self, view: Domain, diskname: str) -> DiskView:
-        """Return a disk of a VM, by device, volume or path. NotFound suggests the likely one."""
+        """Return a disk of a VM, by device, volume or path, as ``info`` lists it. NotFound suggests the likely one."""
         names: dict[str, DiskView] = {}
         for disk in view.disks:
+            if disk.device != 'disk' or disk.readonly:
+                continue
             for known in (disk.target, disk.path, (disk.path or '').rpartition('/')[2], disk.volume):
                 if known:
                     names.setdefault(known, disk)
