@@ -41,7 +41,8 @@ def test_a_duplicate_key_names_both_lines():
         yamlfile.load('a: 1\nb: 2\na: 3\n', 'f')
 
 
-@pytest.mark.parametrize('text', ['a: [1', 'a: b: c', '\tx: 1', 'a: !!python/object:os.system {}', '- &x\n- *y', 'a: &x\n  b: *x', '- &x [*x]', 'a: \x01'])
+@pytest.mark.parametrize('text', ['a: [1', 'a: b: c', '\tx: 1', 'a: !!python/object:os.system {}',
+                                 '- &x\n- *y', 'a: &x\n  b: *x', '- &x [*x]', 'a: \x01'])
 def test_what_is_not_yaml_names_file_and_line(text):
     with pytest.raises(InvalidInput, match=r'^f:\d'):
         yamlfile.load(text, 'f')

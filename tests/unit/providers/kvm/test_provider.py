@@ -86,7 +86,8 @@ def test_what_can_not_be_made_leaves_nothing(kvm, keywords, error, text):
     assert not any(name.startswith('web') for name in kvm.list_disks())
 
 
-@pytest.mark.parametrize('name', ['../x', 'a/b', 'a"b', "a'b", 'a\nb', '<b>', '$(id)', '{{ x }}', '', 'x' * 300, '-rf', 'ä'])
+@pytest.mark.parametrize('name', ['../x', 'a/b', 'a"b', "a'b", 'a\nb', '<b>', '$(id)', '{{ x }}', '', 'x' * 300,
+                                  '-rf', 'ä'])
 def test_hostile_names(kvm, name):
     assert kvm.create(name, **BARE)['error'] == 'InvalidInput'
     assert kvm.create_network(name, cidr='10.9.9.0/24')['error'] == 'InvalidInput'
