@@ -268,7 +268,8 @@ class Kconfig:
                 if known is None:
                     raise NotFound(f"there is no well-known image '{image}'{did_you_mean(image or '', images.names())}",
                                    hint='Any other one can be had with its URL')
-                url = known.url
+                known = images.current(known)
+                url, name = known.url, name or known.file or None
         except KvirtError as error:
             return Result.failure(error)
         return Result.of(provider.add_image(url, pool=pool, short=image, cmds=cmds, name=name, size=size,

@@ -13,7 +13,7 @@ from kvirt.providers.kvm import Kvirt
 from .conftest import IMAGE, URI, Leftovers
 from .faults import WAYS, Faults
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('orphans')]  # neither sees what the other leaves
 
 KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAiG4Fz3qUtUuA1YBTm0oWbDQz0GOx0qRBFwD1Kbd0pN test'
 ASKED = {'image': IMAGE, 'virttype': 'qemu', 'memory': 256, 'numcpus': 1, 'keys': [KEY], 'disks': [10, 1],

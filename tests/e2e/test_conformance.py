@@ -14,7 +14,7 @@ from kvirt.testing.conformance import *  # noqa: F403
 
 from .conftest import IMAGE, URI, Leftovers
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('orphans')]  # neither sees what the other leaves
 
 
 class KvmHarness(Harness):

@@ -33,8 +33,8 @@ def kvirt(home: Path, *arguments: str, ok: bool = True, **environment: str) -> s
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> Path:
-    path = tmp_path / 'id_ed25519'
+def key(home: Path) -> Path:
+    path = home / 'id_ed25519'  # where kvirt looks first
     subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', str(path)], check=True)
     return path
 
@@ -56,7 +56,7 @@ def remote(home: Path, key: Path, name: str, command: str) -> str:
     return kvirt(home, 'ssh', '-i', str(key), name, command).stdout
 
 
-@pytest.mark.xdist_group('boot-1')
+@pytest.mark.xdist_group('boot')  # two guests at once would starve each other here
 def test_the_whole_life_of_a_guest(home: Path, key: Path, prefix: str, second_network, tmp_path: Path,
                                    leftovers: Leftovers) -> None:
     name, (network, base) = f'{prefix}-vm', second_network
@@ -125,7 +125,7 @@ def test_the_whole_life_of_a_guest(home: Path, key: Path, prefix: str, second_ne
     assert left == {f'network {network}'}, left
 
 
-@pytest.mark.xdist_group('boot-2')
+@pytest.mark.xdist_group('boot')  # two guests at once would starve each other here
 def test_a_guest_that_fails_to_configure_itself_is_told(home: Path, key: Path, prefix: str) -> None:
     name = f'{prefix}-bad'
     done = kvirt(home, 'create', 'vm', name, '-i', IMAGE, '-P', f'keys=[{key}.pub]', '-P', 'cmds=[exit 7]', '--wait',

@@ -151,7 +151,7 @@ class Create(Networks, Images, Host):
             except libvirt.libvirtError:
                 if native.isActive():
                     raise
-            self.release_leases(view)
+        self.release_leases(view)
         volumes, kept = self.owned(view)
         for pool, name in volumes:
             self.remove_volume(pool, name)

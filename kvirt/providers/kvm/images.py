@@ -49,7 +49,7 @@ class Images(Storage):
         if image.startswith('/'):
             return [image]
         known = catalogue.find(image, self.arch)
-        return [image + suffix for suffix in _SUFFIXES] + ([file_name(known.url)] if known else [])
+        return [image + suffix for suffix in _SUFFIXES] + ([known.file or file_name(known.url)] if known else [])
 
     def iso_path(self, iso: str) -> str:
         """Return the path of an ISO: a volume of a pool, or an absolute path on the host. NotFound."""
