@@ -83,3 +83,9 @@ def test_the_library_of_the_readme(world, capsys):
     assert code
     exec(compile(code[1], 'README.md', 'exec'), {})
     assert capsys.readouterr().out.startswith('web running')
+
+
+def test_the_library_of_the_fake_page(world):
+    code = re.search(r'```python\n(.*?)```', (ROOT / 'docs/providers/fake.md').read_text(), re.DOTALL)
+    assert code
+    exec(compile(code[1], 'fake.md', 'exec'), {})
