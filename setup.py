@@ -27,7 +27,7 @@ setup(
                  'types-PyYAML', 'types-paramiko', 'types-requests'],
     },
     entry_points={
-        'console_scripts': ['kvirt = kvirt.cli.main:main'],
+        'console_scripts': ['kvirt = kvirt.__main__:entry'],
         'pytest11': ['kvirt.testing.plugin = kvirt.testing.plugin'],
     },
 )

@@ -7,18 +7,20 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
 from kvirt.base import waits
 from kvirt.base.images import Progress
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
-from kvirt.guest import images as catalogue
 from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.storage import GIB, Storage, is_iso, ours_by_name, volume_element
 from kvirt.undo import Undo
+
+if TYPE_CHECKING:
+    from kvirt.guest.images import Image
 
 _SUFFIXES = ('', '.qcow2', '.img', '.raw')
 
@@ -39,7 +41,7 @@ class Images(Storage):
                     if volume is not None:
                         return volume
         known = [row['name'] for row in self._volumes(extended=True)]
-        short = catalogue.find(image, self.arch) is not None
+        short = well_known(image, self.arch) is not None
         hint = f'Run: kvirt download image {image}' if short else "'kvirt list image' shows what is there"
         likely = '' if short else did_you_mean(image, known)
         raise NotFound(f"image '{image}' does not exist on {self.uri}{likely}", hint=hint)
@@ -48,7 +50,7 @@ class Images(Storage):
         from kvirt.download import file_name
         if image.startswith('/'):
             return [image]
-        known = catalogue.find(image, self.arch)
+        known = well_known(image, self.arch)
         return [image + suffix for suffix in _SUFFIXES] + ([known.file or file_name(known.url)] if known else [])
 
     def iso_path(self, iso: str) -> str:
@@ -81,7 +83,7 @@ class Images(Storage):
             raise NotSupported('commands for an image are not supported yet', hint='Run them in a VM, and export it')
         from kvirt.download import file_name, local_copy
         where = self.pool(pool)
-        known = catalogue.find(short, self.arch) if short else None
+        known = well_known(short, self.arch) if short else None
         final = safe_name('image', name or file_name(url))
         if self.find_volume(final, where.name()) is not None:
             return {'image': final, 'found': True}
@@ -189,3 +191,9 @@ def _refuse_odd(content: Path, url: str, name: str) -> None:
         raise InvalidInput(f'{url} is not an image of a disk', hint='Is it a web page? Give the URL of the file itself')
     if name.endswith('.qcow2') and head[:4] != b'QFI\xfb':
         raise InvalidInput(f'{url} is called qcow2, but is not in that format')
+
+
+def well_known(short: str, arch: str) -> Image | None:
+    """Return the well-known image with this short name, None when there is none."""
+    from kvirt.guest import images  # its table is not loaded for a list of VMs
+    return images.find(short, arch)

@@ -14,19 +14,11 @@ from kvirt.errors import InvalidInput, NotSupported
 from kvirt.providers.kvm.domain import cpu, devices, system
 from kvirt.providers.kvm.domain.disks import Disk, add_disks, with_bus
 from kvirt.providers.kvm.domain.element import add, check_path, check_text
+from kvirt.providers.kvm.domain.honoured import HONOURED
 from kvirt.providers.kvm.domain.host import Host, machine_for
 from kvirt.providers.kvm.domain.metadata import info_element
 from kvirt.providers.kvm.domain.nics import Nic, nic_element
 from kvirt.spec import VmSpec
-
-HONOURED = frozenset({
-    'virttype', 'arch', 'machine', 'emulator', 'uuid',
-    'cpumodel', 'cpuflags', 'cpupinning', 'cpuhotplug', 'sockets', 'cores', 'threads', 'nested',
-    'memoryhotplug', 'numamode', 'numa',
-    'uefi', 'secureboot', 'kernel', 'initrd', 'cmdline', 'boot_order',
-    'tpm', 'rng', 'vnc', 'vncpassword', 'sharedfolders',
-})
-"""The hardware keywords that this package knows what to do with."""
 
 
 def build(name: str, uuid: str, spec: VmSpec, host: Host, disks: Sequence[Disk], nics: Sequence[Nic],
