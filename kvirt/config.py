@@ -378,12 +378,12 @@ class Kconfig:
 
     def pin_host_key(self, known: Mapping[str, Any], public_key: str) -> None:
         """Record the ssh host key of a VM (its ``id`` and ``name``), so that the first connection is already verified."""
-        from kvirt.guest import ssh
-        ssh.pin(self.known_hosts, self.ssh_alias(known), public_key)
+        from kvirt.guest import hostkeys
+        hostkeys.pin(self.known_hosts, self.ssh_alias(known), public_key)
 
     def delete_vm(self, name: str, snapshots: bool = False, keep_disks: bool = False) -> Result:
         """Delete VM *name* and forget its ssh host key. With *keep_disks* all its disks but the root one stay."""
-        from kvirt.guest import ssh
+        from kvirt.guest import hostkeys
         known = self.k.info(name)
         if keep_disks:
             detached = Result.of(self.k.detach_disks(name))
@@ -391,7 +391,7 @@ class Kconfig:
                 return detached
         result = Result.of(self.k.delete(name, snapshots=snapshots))
         if result.ok and known:
-            ssh.forget(self.known_hosts, self.ssh_alias(known))
+            hostkeys.forget(self.known_hosts, self.ssh_alias(known))
         return result
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from kvirt.errors import Conflict, InvalidInput, TimedOut, Unauthorized, Unavailable
-from kvirt.guest import ssh
+from kvirt.guest import hostkeys, ssh
 from kvirt.guest.keys import HostKey
 from kvirt.guest.ssh import Target
 
@@ -101,35 +101,35 @@ def hosts(tmp_path: Path) -> Path:
 
 def test_pinning_and_forgetting(hosts: Path) -> None:
     one, two = HostKey.generate().public, HostKey.generate().public
-    assert ssh.known(hosts, 'a') is None
-    ssh.forget(hosts, 'a')
-    ssh.pin(hosts, 'a', f'{one} a comment')
-    ssh.pin(hosts, 'b', one)
-    ssh.pin(hosts, 'a', two)
-    assert (ssh.known(hosts, 'a'), ssh.known(hosts, 'b')) == (two, one)
+    assert hostkeys.known(hosts, 'a') is None
+    hostkeys.forget(hosts, 'a')
+    hostkeys.pin(hosts, 'a', f'{one} a comment')
+    hostkeys.pin(hosts, 'b', one)
+    hostkeys.pin(hosts, 'a', two)
+    assert (hostkeys.known(hosts, 'a'), hostkeys.known(hosts, 'b')) == (two, one)
     assert stat.S_IMODE(hosts.stat().st_mode) == 0o600
-    ssh.forget(hosts, 'a')
+    hostkeys.forget(hosts, 'a')
     assert hosts.read_text() == f'b {one}\n'
 
 
 def test_many_pin_at_once(hosts: Path) -> None:
     key = HostKey.generate().public
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda index: ssh.pin(hosts, f'vm-{index}', key), range(40)))
+        list(pool.map(lambda index: hostkeys.pin(hosts, f'vm-{index}', key), range(40)))
     assert {line.split()[0] for line in hosts.read_text().splitlines()} == {f'vm-{index}' for index in range(40)}
     assert {path.name for path in hosts.parent.iterdir()} == {'known_hosts', '.known_hosts.lock'}
 
 
 def test_the_first_connection_is_verified_by_the_fingerprint(server: Server, hosts: Path) -> None:
     ssh.learn(server.target, hosts)
-    assert ssh.known(hosts, 'vm-1.kvirt') == server.host_key.public
+    assert hostkeys.known(hosts, 'vm-1.kvirt') == server.host_key.public
     ssh.learn(replace(server.target, port=1), hosts)  # known, so nobody is asked
 
 
 def test_a_wrong_pin_is_replaced_when_the_vm_tells_another(server: Server, hosts: Path) -> None:
-    ssh.pin(hosts, 'vm-1.kvirt', HostKey.generate().public)
+    hostkeys.pin(hosts, 'vm-1.kvirt', HostKey.generate().public)
     assert ssh.run(server.target, hosts, 'true').status == 0
-    assert ssh.known(hosts, 'vm-1.kvirt') == server.host_key.public
+    assert hostkeys.known(hosts, 'vm-1.kvirt') == server.host_key.public
 
 
 def test_another_machine_is_not_learnt(server: Server, hosts: Path) -> None:
@@ -198,13 +198,13 @@ def test_a_wrong_user_key(server: Server, hosts: Path, tmp_path: Path) -> None:
 
 
 def test_another_host_key_than_the_pinned_one(server: Server, hosts: Path) -> None:
-    ssh.pin(hosts, 'vm-1.kvirt', HostKey.generate().public)
+    hostkeys.pin(hosts, 'vm-1.kvirt', HostKey.generate().public)
     with pytest.raises(Unauthorized, match='another ssh host key'):
         ssh.run(replace(server.target, fingerprint=None), hosts, 'true')
 
 
 def test_nobody_listens(server: Server, hosts: Path) -> None:
-    ssh.pin(hosts, 'vm-1.kvirt', server.host_key.public)
+    hostkeys.pin(hosts, 'vm-1.kvirt', server.host_key.public)
     with pytest.raises(Unavailable, match='Connection refused'):
         ssh.run(replace(server.target, port=free_port()), hosts, 'true')
     with pytest.raises(Unavailable, match='does not answer'):
@@ -212,7 +212,7 @@ def test_nobody_listens(server: Server, hosts: Path) -> None:
 
 
 def test_a_server_that_hangs_up(server: Server, hosts: Path) -> None:
-    ssh.pin(hosts, 'vm-1.kvirt', server.host_key.public)
+    hostkeys.pin(hosts, 'vm-1.kvirt', server.host_key.public)
     with socket.create_server(('127.0.0.1', 0)) as listener:
         def hang_up() -> None:
             for _ in range(2):
@@ -233,7 +233,7 @@ def test_a_connection_that_breaks(server: Server, hosts: Path) -> None:
 
 
 def test_a_name_that_is_unknown(server: Server, hosts: Path) -> None:
-    ssh.pin(hosts, 'vm-1.kvirt', server.host_key.public)
+    hostkeys.pin(hosts, 'vm-1.kvirt', server.host_key.public)
     with pytest.raises(Unavailable, match='Could not resolve'):
         ssh.run(replace(server.target, host='nobody.invalid'), hosts, 'true')
 
@@ -340,7 +340,7 @@ def test_a_guest_that_takes_too_long(server: Server, hosts: Path, answers: list[
 
 
 def test_a_guest_that_is_not_up_yet(server: Server, hosts: Path) -> None:
-    ssh.pin(hosts, 'vm-1.kvirt', server.host_key.public)
+    hostkeys.pin(hosts, 'vm-1.kvirt', server.host_key.public)
     absent = replace(server.target, port=free_port())
     with pytest.raises(TimedOut, match='Connection refused'):
         ssh.wait_configured(absent, hosts, timeout=10, interval=5, clock=Clock())
