@@ -19,13 +19,14 @@ from kvirt import redact, yamlfile
 from kvirt.errors import InvalidInput, NotFound, Problem, Unauthorized
 from kvirt.names import did_you_mean
 from kvirt.profiles import Layer, Profiles
+from kvirt.providers.catalog import CATALOG
 
 GENERIC = ('type', 'enabled', 'client', 'profiles', 'flavors', 'confpools', 'clusterprofiles', 'members', 'algorithm',
            'tunnel', 'tunnelhost', 'tunnelport', 'tunneluser', 'tunneldir', 'dnsclient', 'keep_networks')
 """Keys of a section that are neither an option of a provider nor a keyword of a VM."""
 
 BUILT_IN = {'fake': 'fake', 'local': 'kvm'}
-"""Clients that need no configuration, and the provider of each."""
+"""Clients that need no configuration, and the provider of each. Providers are clients by their own name as well."""
 
 _VARIABLE = re.compile(r'\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}')
 _ADHOC = re.compile(r'(?:(?P<user>[A-Za-z0-9_.-]+)@)?(?P<host>[A-Za-z0-9.:_-]+)')
@@ -114,7 +115,7 @@ class Settings:
         return found
 
     def client(self, name: str) -> Client:
-        """Return client *name*: configured, ``fake``, ``local``, a libvirt URI, or ad-hoc ``user@host``."""
+        """Return client *name*: configured, ``local``, a libvirt URI, ad-hoc ``user@host``, or a provider by its name."""
         known = self.clients()
         if name in known:
             return known[name]
@@ -125,6 +126,8 @@ class Settings:
         adhoc = _ADHOC.fullmatch(name)
         if adhoc and (adhoc['user'] or re.fullmatch(r'\d+(\.\d+){3}', name)):
             return Client(name, 'kvm', {'host': adhoc['host'], **({'user': adhoc['user']} if adhoc['user'] else {})})
+        if name in {entry.name for entry in CATALOG}:  # what it needs may all come from the environment
+            return Client(name, name, {})
         raise NotFound(f"client '{name}' does not exist{did_you_mean(name, [*known, *BUILT_IN])}",
                        hint="'kvirt list client' shows them all; 'kvirt create client' adds one")
 
@@ -274,3 +277,9 @@ def _output(command: str, where: str) -> str:
         # The command's own output may hold the secret, so only its outcome is told.
         raise Unauthorized(f'{where}: the command for a secret failed: {type(error).__name__}'.removeprefix(': ')) from None
     return done.stdout.rstrip('\n')
+
+
+def specs() -> Path | None:
+    """Return the folder with the vendors' own descriptions of their APIs, which tests judge by; None when not given."""
+    named = os.environ.get('KVIRT_SPECS')
+    return Path(named).expanduser() if named else None

@@ -140,6 +140,31 @@ class Orphan(TypedDict):
     detail: str
 
 
+class CostItem(TypedDict):
+    """Something that a month of costs money for; ``monthly`` is None where the platform does not tell the price."""
+
+    what: str
+    monthly: float | None
+
+
+class Estimate(TypedDict, total=False):
+    """What ``create`` would make, and what a month of it costs. ``monthly`` sums the known prices, None without any.
+
+    ``unknown`` names what no price is told for, so that the sum is never mistaken for the whole.
+    """
+
+    name: str
+    flavor: str | None
+    numcpus: int
+    memory: int  # MiB
+    image: str | None
+    location: str | None
+    items: list[CostItem]
+    monthly: float | None
+    currency: str | None
+    unknown: list[str]
+
+
 class Flavor(msgspec.Struct, frozen=True, kw_only=True):
     """A size of VM that a platform sells. Unpacks as ``name, numcpus, memory``.
 
@@ -151,14 +176,18 @@ class Flavor(msgspec.Struct, frozen=True, kw_only=True):
     memory: int
     disk: int | None = None
     gpus: int = 0
+    gpu: str | None = None  # model
+    arch: str = 'x86_64'
     price_hourly: float | None = None
     price_monthly: float | None = None
+    price_spot: float | None = None  # hourly, as spare capacity
     currency: str | None = None
     location: str | None = None
+    available: bool = True  # can be had now
     stoppable: bool = True
     rebootable: bool = True
     resizable: bool = True
-    preemptible: bool = False
+    preemptible: bool = False  # can be had as spare capacity
     firewall: bool = False
 
     def __iter__(self) -> Iterator[Any]:

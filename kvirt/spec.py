@@ -1,7 +1,7 @@
 """The VM that a user asks for: what the keywords of ``create`` decode into, and the single source of the keyword table.
 
 Each field of :class:`VmSpec` is a keyword; its type, default and meaning stand here and nowhere else. Keywords of the
-group ``hardware`` are honoured by the providers that declare them; those of the other groups by all.
+groups ``hardware`` and ``cloud`` are honoured by the providers that declare them; those of the other groups by all.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from kvirt import units
 from kvirt.decode import Place, decode, field_types, nowhere
 from kvirt.errors import InvalidInput, Problem
 from kvirt.names import safe_name
+from kvirt.rules import rules_of
+from kvirt.shapes import Rule
 
 Bus = Literal['virtio', 'scsi', 'sata', 'ide', 'nvme', 'ssd']
 
@@ -52,6 +54,11 @@ def one_address(value: Any) -> str:
 def addresses(value: Any) -> tuple[str, ...]:
     """Read a list of IP addresses, or one text with commas."""
     return tuple(str(units.address(part)) for part in comma_texts(value))
+
+
+def rules(value: Any) -> tuple[Rule, ...]:
+    """Read what is let in: ports, ranges, or rules."""
+    return tuple(rules_of(value))
 
 
 def permissions(value: Any) -> str:
@@ -214,7 +221,7 @@ class VmSpec(msgspec.Struct, frozen=True, kw_only=True):
     # size
     numcpus: Annotated[int, msgspec.Meta(ge=1, le=4096, description='Number of virtual CPUs', extra={'group': 'size'})] = 2
     memory: Annotated[int, doc('size', 'Memory in MiB; 4g is 4096', units.memory_mib)] = 512
-    flavor: Annotated[str | None, doc('size', 'Size that the platform sells; see list flavor')] = None
+    flavor: Annotated[str | None, doc('size', "Size that the platform sells, see list flavor; or cheapest. Where there are flavors and none is named, the cheapest with numcpus and memory")] = None
 
     # storage
     pool: Annotated[str, doc('storage', 'Storage pool of the disks')] = 'default'
@@ -290,6 +297,15 @@ class VmSpec(msgspec.Struct, frozen=True, kw_only=True):
     uuid: Annotated[str | None, doc('hardware', 'UUID of the VM; a fresh one when absent')] = None
     sharedfolders: Annotated[tuple[str, ...], doc('hardware', 'Folders of the host, mounted at the same path in the guest', texts)] = ()
 
+    # cloud
+    ports: Annotated[tuple[Rule, ...], doc('cloud', "Ports let in beside ssh's: 80, '8000-8100', '53/udp', icmp, or a rule with a cidr", rules)] = ()
+    securitygroups: Annotated[tuple[str, ...], doc('cloud', 'Existing security groups that the VM gets as well', comma_texts)] = ()
+    publicip: Annotated[bool, doc('cloud', 'Give the VM an address that the internet can reach')] = True
+    spot: Annotated[bool, doc('cloud', 'Spare capacity at a lower price, which the platform may take back at any time')] = False
+    sublocation: Annotated[str | None, doc('cloud', 'Zone within the location; the platform chooses when absent')] = None
+    placement: Annotated[str | None, doc('cloud', 'Existing group of VMs to be placed with, or apart from; see the page of the provider')] = None
+    gpus: Annotated[int, msgspec.Meta(ge=0, le=64, description='Number of GPUs that the flavor must have', extra={'group': 'cloud'})] = 0
+
     def disk_size(self, disk: DiskSpec) -> int:
         """Return the size of *disk* in GiB."""
         return disk.size if disk.size is not None else self.disksize
@@ -298,7 +314,6 @@ class VmSpec(msgspec.Struct, frozen=True, kw_only=True):
     def wait_seconds(self) -> int:
         """How long to wait for the guest, in seconds."""
         return self.waittimeout or 1800
-
 
     def cards(self) -> tuple[NetSpec, ...]:
         """Return the network cards with what ``ips``, ``netmasks``, ``gateway``, ``dns`` and ``domain`` add to them."""
@@ -325,15 +340,21 @@ def keyword_meta(name: str) -> msgspec.Meta:
     return next(part for part in field_types(VmSpec)[name].__metadata__ if isinstance(part, msgspec.Meta))
 
 
-HARDWARE: frozenset[str] = frozenset(
-    name for name in KEYWORDS if (keyword_meta(name).extra or {}).get('group') == 'hardware')
+def _of_group(group: str) -> frozenset[str]:
+    return frozenset(name for name in KEYWORDS if (keyword_meta(name).extra or {}).get('group') == group)
 
 
-def decode_vm(values: Mapping[str, Any], *, honoured: frozenset[str] = HARDWARE, provider: str = 'this provider',
+HARDWARE: frozenset[str] = _of_group('hardware')
+CLOUD: frozenset[str] = _of_group('cloud')
+SPECIAL: frozenset[str] = HARDWARE | CLOUD
+"""Keywords that only some platforms have a use for. A provider refuses those that it does not declare."""
+
+
+def decode_vm(values: Mapping[str, Any], *, honoured: frozenset[str] = SPECIAL, provider: str = 'this provider',
               where: Place = nowhere) -> VmSpec:
     """Return the keywords of a VM as a VmSpec; raise InvalidInput that names every fault and its place.
 
-    *honoured* are the hardware keywords that the provider knows what to do with. Keys in UPPERCASE become the guest's
+    *honoured* are the special keywords that the provider knows what to do with. Keys in UPPERCASE become the guest's
     environment; ``ip0``, ``netmask0`` and so on take their places in ``ips`` and ``netmasks``.
     """
     plain: dict[str, Any] = {}
@@ -349,7 +370,7 @@ def decode_vm(values: Mapping[str, Any], *, honoured: frozenset[str] = HARDWARE,
             numbered[match[1]][int(match[2])] = '' if value is None else value
         elif key.isupper():
             env[key] = str(value)
-        elif key in HARDWARE and key not in honoured and value is not None:
+        elif key in SPECIAL and key not in honoured and value is not None:
             problems.append(Problem(f'keyword {key} is not honoured by {provider}', where(key)))
         elif value is not None:
             plain[key] = value

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,25 +42,60 @@ class Document:
         return self.source
 
 
+def _same(line: int) -> int:
+    return line
+
+
 def load(text: str, source: str) -> Document:
     """Read one YAML document. InvalidInput names the file and line of what is wrong, duplicate keys included."""
-    loader: Any = None
-    try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
+    with _composed(text, source, _same) as (loader, node):
         if node is None:
             return Document(None, source, {(): 1})
         lines: dict[KeyPath, int] = {(): 1}
-        problems = list(_walk(node, (), lines, source))
+        problems = list(_walk(node, (), lines, source, _same))
         if problems:
             raise InvalidInput(problems)
         return Document(loader.construct_document(node), source, lines)
+
+
+def load_entries(text: str, source: str, line_of: Callable[[int], int] = _same) -> list[tuple[str, Document]]:
+    """Read one YAML document whose top is a mapping in which a name may stand more than once; return all of it, in order.
+
+    *line_of* gives the line of the source that a line of *text* comes from. InvalidInput names every fault that is found.
+    """
+    with _composed(text, source, line_of) as (loader, top):
+        if top is None:
+            return []
+        if not isinstance(top, yaml.MappingNode):
+            raise InvalidInput(Problem('expected a mapping', f'{source}:{line_of(top.start_mark.line + 1)}'))
+        found: list[tuple[str, yaml.Node, dict[KeyPath, int]]] = []
+        problems: list[Problem] = []
+        for key, value in top.value:
+            line = line_of(key.start_mark.line + 1)
+            if not isinstance(key.value, str) or key.tag == _MERGE:
+                problems.append(Problem('a key must be a word', f'{source}:{line}'))
+                continue
+            lines: dict[KeyPath, int] = {(): line}
+            problems += _walk(value, (), lines, source, line_of)
+            found.append((key.value, value, lines))
+        if problems:
+            raise InvalidInput(problems)
+        return [(name, Document(loader.construct_document(node), source, lines)) for name, node, lines in found]
+
+
+@contextlib.contextmanager
+def _composed(text: str, source: str, line_of: Callable[[int], int]) -> Iterator[tuple[Any, yaml.Node | None]]:
+    """Give the loader of a text, and its only document as a tree. InvalidInput."""
+    loader: Any = None
+    try:
+        loader = _Loader(text)
+        yield loader, loader.get_single_node()
     except yaml.reader.ReaderError as error:
-        line = text[:error.position].count('\n') + 1
+        line = line_of(text[:error.position].count('\n') + 1)
         raise InvalidInput(Problem(f'this is not YAML: {error.reason}', f'{source}:{line}')) from None
     except yaml.YAMLError as error:
         mark = getattr(error, 'problem_mark', None)
-        where = f'{source}:{mark.line + 1}' if mark else source
+        where = f'{source}:{line_of(mark.line + 1)}' if mark else source
         reason = getattr(error, 'problem', None) or str(error)
         raise InvalidInput(Problem(f'this is not YAML: {reason}', where)) from None
     finally:
@@ -86,15 +121,15 @@ def dump(data: Any) -> str:
 
 
 def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], source: str,
-          above: tuple[int, ...] = ()) -> Iterator[Problem]:
+          line_of: Callable[[int], int], above: tuple[int, ...] = ()) -> Iterator[Problem]:
     if id(node) in above:
-        yield Problem('an anchor refers to itself', f'{source}:{node.start_mark.line + 1}')
+        yield Problem('an anchor refers to itself', f'{source}:{line_of(node.start_mark.line + 1)}')
         return
     above = (*above, id(node))
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key_node, value_node in node.value:
-            key, line = key_node.value, key_node.start_mark.line + 1
+            key, line = key_node.value, line_of(key_node.start_mark.line + 1)
             if not isinstance(key, str):
                 yield Problem('a key must be a word', f'{source}:{line}')
                 continue
@@ -105,12 +140,12 @@ def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], source: str
                 key_node.tag = _TEXT  # a client may be called off, or 10
             here = (*path, key)
             lines[here] = line
-            yield from _walk(value_node, here, lines, source, above)
+            yield from _walk(value_node, here, lines, source, line_of, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             here = (*path, index)
-            lines[here] = item.start_mark.line + 1
-            yield from _walk(item, here, lines, source, above)
+            lines[here] = line_of(item.start_mark.line + 1)
+            yield from _walk(item, here, lines, source, line_of, above)
 
 
 def edit_section(text: str, name: str, values: Any | None) -> str:

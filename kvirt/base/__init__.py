@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -31,6 +32,14 @@ class Kbase(Vms, Storage, Images, Networks, Snapshots, Buckets, SecurityGroups, 
     Options: ClassVar[type[Options]] = Options
     pretends: ClassVar[bool] = False
     """True where VMs only exist on paper: there is no guest to wait for, or to reach by ssh."""
+
+    # What the provider's page in docs/ and `kvirt info provider` tell beside options and capabilities.
+    permissions: ClassVar[Mapping[str, str]] = {}
+    """What the credentials must be allowed, in the platform's own words (several with commas), and what for."""
+    prices: ClassVar[str] = ''
+    """Where prices come from, what they leave out, and how old they may be; empty where the platform tells none."""
+    security: ClassVar[tuple[str, ...]] = ()
+    """What a user should know before trusting VMs there with anything; a sentence or two each."""
 
     conn: Any = None
     unreachable: str | None = None

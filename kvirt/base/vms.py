@@ -12,7 +12,7 @@ from kvirt.names import safe_name
 from kvirt.result import Result
 from kvirt.shapes import VmInfo, VmRow
 from kvirt.spec import VmSpec, decode_vm
-from kvirt.wait import StatusBoard
+from kvirt.wait import SYSTEM, Clock, StatusBoard
 
 if TYPE_CHECKING:
     from kvirt.guest.guest import Guest
@@ -28,7 +28,13 @@ class Vms(Area):
     """
 
     honours: ClassVar[frozenset[str]] = frozenset()
-    """The hardware keywords (see kvirt.spec) that the provider knows what to do with."""
+    """The keywords of the groups hardware and cloud (see kvirt.spec) that the provider knows what to do with."""
+
+    starts_at_once: ClassVar[bool] = False
+    """The platform can't make a VM without starting it; ``start: false`` is refused."""
+
+    clock: Clock = SYSTEM
+    """What waits go by; tests give one that hurries."""
 
     stop_seconds: ClassVar[float] = 600
     """How long a VM may take to stop before restart gives up."""
@@ -56,15 +62,22 @@ class Vms(Area):
         basedir = Path(keywords.pop('basedir', None) or '.')
         home = keywords.pop('home', None)
         spec = decode_vm(keywords, honoured=self.honours, provider=type(self).__name__)
+        if self.starts_at_once and not spec.start:
+            raise NotSupported('the platform starts every VM that it makes', hint='Create it, and stop it afterwards')
         image = self.image_behind(spec.image)
         guest = Guest.prepare(name, spec, basedir=basedir, variables={**keywords, **overrides, 'name': name}, home=home,
-                              image=image)
+                              image=image, native_user=self.login_user(image))
         made = self._create(name, spec, guest) or {}
         return {'name': name, **({'hostkey': guest.host_key.public} if guest.host_key else {}), **made}
 
     def image_behind(self, image: str | None) -> str | None:
         """Return the name that tells an image's kind and login user, where *image* is an opaque id of the platform."""
         return image
+
+    def login_user(self, image: str | None) -> str:
+        """Return who logs in to a guest of *image* on this platform, where the image itself was not changed."""
+        from kvirt.guest import images
+        return images.login_user(image or '')
 
     def _create(self, name: str, spec: VmSpec, guest: Guest) -> Mapping[str, Any] | None:
         raise NotSupported('')
@@ -97,7 +110,7 @@ class Vms(Area):
     @built_from('stop', 'start', 'list')
     def _restart(self, name: str) -> None:
         self._stop(name)
-        StatusBoard(self).wait(name, {'stopped'}, timeout=self.stop_seconds)
+        StatusBoard(self, clock=self.clock).wait(name, {'stopped'}, timeout=self.stop_seconds)
         self._start(name)
 
     def delete(self, name: str, snapshots: bool = False) -> Result:

@@ -27,9 +27,9 @@ _VARIABLE = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
 class Guest:
     """What a guest is told at its first boot. ``kind`` is None for one that is told nothing.
 
-    ``user`` is who to log in as; ``image`` the name that tells what the guest is. ``mounts`` are the shared folders: tag,
-    path, file system and options, as in fstab. ``own_config`` is a cloud-config of the user's in place of ours,
-    ``ignition`` an Ignition config that is merged into ours.
+    ``user`` is who to log in as, ``native_user`` the one that the image has for that, ``image`` the name that tells what
+    the guest is. ``mounts`` are the shared folders: tag, path, file system and options, as in fstab. ``own_config`` is a
+    cloud-config of the user's in place of ours, ``ignition`` an Ignition config that is merged into ours.
     """
 
     name: str
@@ -45,20 +45,22 @@ class Guest:
     ignition: str | None = field(default=None, repr=False)
     own_config: str | None = field(default=None, repr=False)
     image: str | None = None
+    native_user: str = 'root'
 
     @classmethod
     def prepare(cls, name: str, spec: VmSpec, *, basedir: Path = Path('.'), variables: Mapping[str, Any] | None = None,
-                home: Path | str | None = None, image: str | None = None) -> Guest:
+                home: Path | str | None = None, image: str | None = None, native_user: str | None = None) -> Guest:
         """Read and expand what *spec* wants in the guest; InvalidInput names every file, template and key at fault.
 
-        *image* tells kind and login user. *home* is kvirt's own folder, whose ssh key comes before the user's. *variables*
-        are for templates.
+        *image* tells the kind, and the login user where the platform has no *native_user* of its own. *home* is kvirt's
+        own folder, whose ssh key comes before the user's. *variables* are for templates.
         """
         variables = variables or {}
-        user = spec.vmuser or images.login_user(image or '')
+        native_user = native_user or images.login_user(image or '')
+        user = spec.vmuser or native_user
         kind = images.kind_of(image or '') if spec.cloudinit and (image or spec.iso is None) else None
         if kind is None:
-            return cls(name, spec, user, None, image=image)
+            return cls(name, spec, user, None, image=image, native_user=native_user)
         redact.remember(spec.rootpassword)
         problems = [*_faults(name, spec), *network.check(spec.cards())]
         found = _Collected(spec, basedir, variables, Path(home) if home else None, image, problems)
@@ -72,7 +74,7 @@ class Guest:
         if spec.storemetadata and own is None:
             files += (GuestFile('/root/.metadata', _metadata(variables)),)
         return cls(name, spec, user, kind, found.keys, files, found.content.cmds, found.content.scripts, host_key,
-                   ignition=ignition, own_config=own, image=image)
+                   ignition=ignition, own_config=own, image=image, native_user=native_user)
 
     @property
     def hostname(self) -> str:
@@ -90,7 +92,7 @@ class Guest:
     @property
     def extra_user(self) -> str | None:
         """The user to make, None when the image has the one who logs in."""
-        return self.user if self.user not in ('root', images.login_user(self.image or '')) else None
+        return self.user if self.user not in ('root', self.native_user) else None
 
     def user_data(self, macs: Sequence[str] = ()) -> str:
         """Return the user-data: cloud-config, or ignition, whose network needs the MAC addresses of the cards."""

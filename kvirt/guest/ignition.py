@@ -80,7 +80,7 @@ def _network(guest: Guest, macs: Sequence[str]) -> list[GuestFile]:
 
 
 def _users(guest: Guest) -> list[dict[str, Any]]:
-    names = [images.login_user(guest.image or ''), guest.user, *(['root'] if guest.spec.enableroot else [])]
+    names = [guest.native_user, guest.user, *(['root'] if guest.spec.enableroot else [])]
     keys = {'sshAuthorizedKeys': list(guest.keys)} if guest.keys else {}
     return [{'name': name, **keys} for name in dict.fromkeys(names) if keys or name == guest.extra_user]
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 from kvirt.base import Kbase, Options, option, unsupported
 from kvirt.base.vms import Rows
-from kvirt.errors import AlreadyExists, KvirtError, NotFound, Unavailable
+from kvirt.errors import AlreadyExists, KvirtError, NotFound, NotSupported, Unavailable
 from kvirt.guest.guest import Guest
 from kvirt.names import did_you_mean
 from kvirt.shapes import DiskShape, NetworkShape, NicShape, VmInfo, VmRow
@@ -94,6 +94,7 @@ class Ksample(Kbase):
     # an inverse by mark before each step (see kvirt/undo.py).
 
     def _create(self, name: str, spec: VmSpec, guest: Guest) -> Mapping[str, Any] | None:
+        self._refuse(spec)
         native = {'id': str(uuid.uuid4()), 'name': name, 'power': 'on' if spec.start else 'off', 'numcpus': spec.numcpus,
                   'memory': spec.memory, 'created': datetime.now(timezone.utc).isoformat(), 'nets': self._nets(spec),
                   'disks': self._disks(spec), 'fields': marks(spec, guest)}
@@ -103,6 +104,14 @@ class Ksample(Kbase):
             assert self.conn is not None
             self.conn[name] = native
         return {'id': native['id']}
+
+    @staticmethod
+    def _refuse(spec: VmSpec) -> None:
+        """Refuse what is asked for and can't be had: nothing that a user writes is ignored."""
+        if spec.pool != 'default' or any(disk.pool for disk in spec.disks):
+            raise NotSupported('the sample platform has no storage pools')
+        if spec.autostart:
+            raise NotSupported('the sample platform has no host that VMs could start with')
 
     def _disks(self, spec: VmSpec) -> list[DiskShape]:
         if spec.iso:

@@ -15,9 +15,9 @@ from typing import Any
 from kvirt.base import Area, Kbase, operations
 from kvirt.decode import field_types
 from kvirt.shapes import STATUSES
-from kvirt.spec import HARDWARE
+from kvirt.spec import SPECIAL
 
-FOR_PROVIDERS = frozenset({'image_behind'})
+FOR_PROVIDERS = frozenset({'image_behind', 'login_user', 'extra_costs', 'flavor_for', 'made_in'})
 """Public methods of areas that are no operations: providers override or call them."""
 
 
@@ -163,8 +163,8 @@ def _options(provider: type[Kbase]) -> Iterator[str]:
 
 
 def _keywords(provider: type[Kbase]) -> Iterator[str]:
-    for name in sorted(provider.honours - HARDWARE):
-        yield f"honours names '{name}', which is no keyword of the hardware group"
+    for name in sorted(provider.honours - SPECIAL):
+        yield f"honours names '{name}', which is no keyword of the groups hardware and cloud"
 
 
 def _statuses(provider: type[Kbase]) -> Iterator[str]:

@@ -163,7 +163,8 @@ def test_the_table_of_keywords_is_the_struct() -> None:
     assert [keyword.name for keyword in table] == sorted(KEYWORDS)
     assert all(keyword.meaning and keyword.group and keyword.type for keyword in table)
     assert {keyword.name for keyword in table if keyword.group == 'hardware'} == HARDWARE
-    assert {keyword.group for keyword in table} == {'identity', 'size', 'storage', 'network', 'life', 'guest', 'hardware'}
+    assert {keyword.group for keyword in table} == {
+        'identity', 'size', 'storage', 'network', 'life', 'guest', 'hardware', 'cloud'}
     memory = next(keyword for keyword in table if keyword.name == 'memory')
     assert (memory.type, memory.default, memory.group) == ('whole number', 512, 'size')
 

@@ -17,9 +17,10 @@ from kvirt.errors import Conflict, InvalidInput, KvirtError, NotFound, NotSuppor
 from kvirt.names import did_you_mean
 from kvirt.providers.fake.catalogue import FLAVORS, LIMITS, LOCATIONS
 from kvirt.providers.fake.faults import Faults
+from kvirt.providers.fake.mapping import flags_of
 from kvirt.providers.fake.records import Record, Vm
 from kvirt.providers.fake.world import Transaction, World
-from kvirt.spec import HARDWARE
+from kvirt.spec import SPECIAL
 
 T = TypeVar('T')
 
@@ -46,7 +47,7 @@ class Account(Kbase):
     """An account of the fake cloud."""
 
     Options: ClassVar[type[Options]] = FakeOptions
-    honours: ClassVar[frozenset[str]] = HARDWARE
+    honours: ClassVar[frozenset[str]] = SPECIAL
     conn: World
 
     def __init__(self, state: str | None = None, location: str = 'lisbon', seed: str = '', boot_seconds: float = 0,
@@ -164,9 +165,10 @@ class Account(Kbase):
 
     @staticmethod
     def allowed(vm: Vm, flag: str) -> None:
-        """Raise NotSupported when the flavor of a VM lacks *flag*: stoppable, rebootable, resizable."""
-        if vm.flavor and not getattr(FLAVORS[vm.flavor], flag):
-            raise NotSupported(f'VM {vm.name} has flavor {vm.flavor}, which is not {flag}')
+        """Raise NotSupported when a VM lacks *flag* (stoppable, rebootable, resizable), because of what it is."""
+        if not flags_of(vm).get(flag, True):
+            what = f'flavor {vm.flavor}' if not getattr(FLAVORS[vm.flavor], flag) else 'spare capacity'
+            raise NotSupported(f'VM {vm.name} has {what}, which is not {flag}')
 
     def within_quota(self, world: Transaction, name: str, kind: type[Record]) -> None:
         """Raise QuotaExceeded when the account may have no more of a *kind*."""

@@ -17,21 +17,22 @@ from typing import Any
 import msgspec
 
 from kvirt.base import serves
+from kvirt.base.flavors import CHEAPEST
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, OutOfCapacity
 from kvirt.guest.guest import Guest
 from kvirt.guest.keys import public_keys
 from kvirt.names import did_you_mean
 from kvirt.providers.fake import addresses, dns, mapping
 from kvirt.providers.fake.account import Account
-from kvirt.providers.fake.catalogue import FLAVORS
+from kvirt.providers.fake.catalogue import FLAVORS, PLACEMENTS, ZONES
 from kvirt.providers.fake.images import checked_iso
-from kvirt.providers.fake.records import Balancer, Disk, FloatingIp, Image, Seed, Vm, Volume
-from kvirt.providers.fake.securitygroups import group_for, reap
+from kvirt.providers.fake.records import Balancer, Disk, FloatingIp, Group, Image, Seed, Vm, Volume
+from kvirt.providers.fake.securitygroups import group_for, group_of, reap
 from kvirt.providers.fake.snapshots import names_of
 from kvirt.providers.fake.storage import add_volume, free_volume, planned_volume, users_of
 from kvirt.providers.fake.world import Transaction
 from kvirt.providers.families.makers import me
-from kvirt.shapes import Flavor, Orphan
+from kvirt.shapes import Flavor, Orphan, Rule
 from kvirt.spec import HARDWARE, DiskSpec, NetSpec, VmSpec
 from kvirt.undo import Undo
 from kvirt.wait import CANCEL
@@ -49,6 +50,7 @@ class Draft:
     cards: Sequence[NetSpec]
     user_data: str | None
     start: bool
+    rules: Sequence[Rule] = ()
 
 
 class Create(Account):
@@ -62,7 +64,7 @@ class Create(Account):
         return super()._create_decoded(name, keywords)
 
     def _create(self, name: str, spec: VmSpec, guest: Guest) -> Mapping[str, Any] | None:
-        flavor = self.flavor(spec.flavor) if spec.flavor else None
+        flavor = self.flavor_for(spec)
         fields = _fields(spec, guest)
         user_data = guest.user_data() if guest.kind else None
         return self._make(name, spec.uuid, lambda world, vm: self._drafted(world, vm, spec, flavor, fields, user_data))
@@ -73,12 +75,24 @@ class Create(Account):
         vm.flavor = flavor.name if flavor else ''
         vm.fields, vm.autostart, vm.displaypassword = fields, spec.autostart, spec.vncpassword
         vm.iso = checked_iso(world, spec.iso) if spec.iso else None
+        vm.spot, vm.publicip, vm.placement = spec.spot, spec.publicip, _placement(spec)
+        vm.sublocation = self._zone(spec)
+        vm.groups = [world.need(Group, name, "'kvirt list security-group' shows what is there").name
+                     for name in dict.fromkeys(spec.securitygroups)]
         vm.hardware = {key: msgspec.to_builtins(getattr(spec, key)) for key in sorted(HARDWARE - _NOT_SHOWN)
                        if getattr(spec, key) != getattr(_DEFAULTS, key)}
         volumes = list(self._planned_disks(world, vm, spec, flavor))
         for net in spec.nets:
             addresses.segment_of(world, net.name)
-        return Draft(vm, volumes, spec.cards(), user_data, spec.start)
+        return Draft(vm, volumes, spec.cards(), user_data, spec.start, spec.ports)
+
+    def _zone(self, spec: VmSpec) -> str:
+        """Return the zone that a VM goes to: the one asked for, else the first. NotFound."""
+        zones = [f'{self.here()}-{zone}' for zone in ZONES]
+        if spec.sublocation not in (None, *zones):
+            raise NotFound(f"sublocation '{spec.sublocation}' does not exist{did_you_mean(str(spec.sublocation), zones)}",
+                           hint=f"{self.here()} has {', '.join(zones)}")
+        return spec.sublocation or zones[0]
 
     def _planned_disks(self, world: Transaction, vm: Vm, spec: VmSpec, flavor: Flavor | None) -> Iterator[Volume]:
         """Give *vm* its disks, and yield the volumes that are to be made for them."""
@@ -98,6 +112,15 @@ class Create(Account):
             bus = disk.interface or spec.diskinterface
             vm.disks = [*vm.disks, Disk(device=mapping.next_device(bus, vm.disks), volume=name, bus=bus,
                                         serial=disk.serial, wwn=disk.wwn)]
+
+    def flavor_for(self, spec: VmSpec) -> Flavor | None:
+        """Return the flavor that is asked for, by name or by what only a flavor has; else None: any size can be had."""
+        if spec.flavor not in (None, CHEAPEST):
+            flavor = self.flavor(str(spec.flavor))
+            if spec.spot and not flavor.preemptible:
+                raise InvalidInput(f'flavor {flavor.name} is not sold as spare capacity')
+            return flavor
+        return super().flavor_for(spec) if spec.flavor or spec.gpus or spec.spot else None
 
     def flavor(self, name: str) -> Flavor:
         """Return flavor *name*. NotFound suggests the likely one, or says where it is sold."""
@@ -134,7 +157,8 @@ class Create(Account):
                     addresses.connect(world, vm, net, self.seed)
                 world.put(vm)
             with self._step('securitygroup', vm) as world:
-                vm.groups = [group_for(world, int(vm.fields.get('userport', 22)))]
+                ssh = group_for(world, int(vm.fields.get('userport', 22)))
+                vm.groups = list(dict.fromkeys([ssh, *([group_of(world, plan.rules)] if plan.rules else []), *vm.groups]))
                 world.put(vm)
             with self._step('dns', vm) as world:
                 domain = vm.fields.get('domain')
@@ -191,7 +215,8 @@ class Create(Account):
         vm.fields = {key: value for key, value in source.fields.items() if key != 'hostkey'}
         if guest and guest.host_key:
             vm.fields['hostkey'] = guest.host_key.fingerprint
-        for field in ('numcpus', 'memory', 'flavor', 'iso', 'autostart', 'hardware', 'displaypassword'):
+        for field in ('numcpus', 'memory', 'flavor', 'iso', 'autostart', 'hardware', 'displaypassword', 'groups',
+                      'sublocation', 'placement', 'spot', 'publicip'):
             setattr(vm, field, getattr(source, field))
         volumes = []
         for index, disk in enumerate(source.disks):
@@ -261,6 +286,13 @@ def _has_key(home: str | Path | None) -> bool:
         return bool(public_keys(_DEFAULTS, home=Path(home) if home else None))
     except InvalidInput:
         return False
+
+
+def _placement(spec: VmSpec) -> str | None:
+    if spec.placement not in (None, *PLACEMENTS):
+        raise NotFound(f"placement '{spec.placement}' does not exist{did_you_mean(str(spec.placement), PLACEMENTS)}",
+                       hint='; '.join(f'{name}: {meaning}' for name, meaning in PLACEMENTS.items()))
+    return spec.placement
 
 
 def _orphan(vm: Vm) -> Orphan:

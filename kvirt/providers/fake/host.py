@@ -9,7 +9,7 @@ from kvirt.errors import InvalidInput
 from kvirt.names import safe_name
 from kvirt.providers.fake import mapping
 from kvirt.providers.fake.account import EVERYWHERE, Account
-from kvirt.providers.fake.catalogue import FLAVORS, LIMITS, LOCATIONS
+from kvirt.providers.fake.catalogue import FLAVORS, LIMITS, LOCATIONS, ZONES
 from kvirt.providers.fake.records import Balancer, Bucket, FloatingIp, Key, Record, Vm
 from kvirt.shapes import Flavor
 
@@ -29,7 +29,8 @@ class Host(Account):
                 'memory_used': sum(vm.memory for vm in vms)}
 
     def _list_locations(self) -> list[dict[str, Any]]:
-        return [{'name': name, **facts, 'available': True} for name, facts in sorted(LOCATIONS.items())]
+        return [{'name': name, **facts, 'available': True, 'sublocations': [f'{name}-{zone}' for zone in ZONES]}
+                for name, facts in sorted(LOCATIONS.items())]
 
     def _list_quotas(self) -> list[dict[str, Any]]:
         with self.conn.read() as world:

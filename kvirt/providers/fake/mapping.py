@@ -9,7 +9,7 @@ from typing import cast
 from kvirt.providers.fake.catalogue import FLAVORS
 from kvirt.providers.fake.records import Disk, Network, Nic, Pool, Subnet, Vm, Volume
 from kvirt.shapes import DiskShape, NetworkShape, NicShape, Status, VmInfo, VmRow
-from kvirt.spec import HARDWARE
+from kvirt.spec import SPECIAL
 
 STATUS: Mapping[str, Status] = {'creating': 'pending', 'abandoned': 'failed', 'booting': 'pending', 'on': 'running',
                                 'halting': 'stopping', 'off': 'stopped'}
@@ -17,7 +17,7 @@ STATUS: Mapping[str, Status] = {'creating': 'pending', 'abandoned': 'failed', 'b
 
 _FLAGS = ('stoppable', 'rebootable', 'resizable', 'preemptible', 'firewall')
 
-COMPUTED = frozenset({*VmInfo.__annotations__, *_FLAGS, *HARDWARE, 'securitygroups', 'iso'}
+COMPUTED = frozenset({*VmInfo.__annotations__, *_FLAGS, *SPECIAL, 'iso'}
                      - {'image', 'plan', 'profile', 'user', 'owner', 'hostkey'})
 """What info tells of a VM by itself; a text kept on the VM can't take its place."""
 
@@ -45,10 +45,12 @@ def vm_row(vm: Vm, now: float) -> VmRow:
 def vm_info(vm: Vm, now: float, volumes: Mapping[str, Volume], pools: Mapping[str, Pool],
             snapshots: Iterable[str]) -> VmInfo:
     """Map a VM to all that is known of it: *volumes* and *pools* by name, its *snapshots* oldest first."""
-    flavor = FLAVORS.get(vm.flavor)
     info = cast(VmInfo, {
         **vm.fields, **vm.hardware, **vm_row(vm, now), **({'iso': vm.iso} if vm.iso else {}),
-        **({flag: getattr(flavor, flag) for flag in _FLAGS} if flavor else {}), 'securitygroups': vm.groups})
+        **flags_of(vm), 'securitygroups': vm.groups, **({'placement': vm.placement} if vm.placement else {}),
+        **({} if vm.publicip else {'publicip': False})})
+    if vm.sublocation:
+        info['sublocation'] = vm.sublocation
     info['nets'] = [_nic(nic) for nic in vm.nics]
     # The volumes of a VM in the making may not be there yet.
     info['disks'] = [_disk(disk, volumes[disk.volume], pools) for disk in vm.disks if disk.volume in volumes]
@@ -57,6 +59,15 @@ def vm_info(vm: Vm, now: float, volumes: Mapping[str, Volume], pools: Mapping[st
     info['creationdate'] = iso_date(vm.created)
     info['native_status'] = native_status(vm, now)
     return info
+
+
+def flags_of(vm: Vm) -> dict[str, bool]:
+    """Return what may be done with a VM: what its flavor allows, and less where it is spare capacity."""
+    flavor = FLAVORS.get(vm.flavor)
+    if flavor is None:
+        return {}
+    return {**{flag: getattr(flavor, flag) for flag in _FLAGS}, 'preemptible': vm.spot,
+            'stoppable': flavor.stoppable and not vm.spot}
 
 
 def _nic(nic: Nic) -> NicShape:

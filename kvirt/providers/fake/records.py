@@ -67,6 +67,10 @@ class Vm(Record):
     iso: str | None = None
     autostart: bool = False
     floating: str | None = None
+    sublocation: str = ''
+    placement: str | None = None
+    spot: bool = False
+    publicip: bool = True
     snapshot: str | None = None
     displaypassword: str | None = None
     fields: dict[str, str] = {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -12,7 +13,8 @@ from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.fake.account import Account
 from kvirt.providers.fake.records import Group, Network, Vm
 from kvirt.providers.fake.world import Transaction
-from kvirt.providers.families.rules import rules_of
+from kvirt.rules import rules_of
+from kvirt.shapes import Rule
 
 DEFAULT_GROUP = 'default'
 SETTINGS = ('ports', 'network', 'description')
@@ -69,6 +71,14 @@ def group_for(world: Transaction, ssh_port: int | None) -> str:
     name = f'ssh-{ssh_port}'
     if world.get(Group, name) is None:
         world.add(Group(name=name, rules=rules_of([ssh_port]), managed=True))
+    return name
+
+
+def group_of(world: Transaction, rules: Sequence[Rule]) -> str:
+    """Return the name of the group with these *rules* that is shared by all VMs that asked for them."""
+    name = f'rules-{crc32(msgspec.json.encode(sorted(rules, key=str))):08x}'
+    if world.get(Group, name) is None:
+        world.add(Group(name=name, rules=list(rules), managed=True))
     return name
 
 

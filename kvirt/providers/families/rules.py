@@ -1,74 +1,44 @@
-"""Rules of security groups: from what people write in ``ports`` to what clouds want."""
+"""Which inbound traffic a VM on a cloud gets: a set of rules, and the name of the group that VMs with this set share."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+import hashlib
+import json
+from collections.abc import Iterable
 
-import msgspec
-
-from kvirt import units
-from kvirt.decode import decode
-from kvirt.errors import InvalidInput, Problem
+from kvirt.rules import EVERYWHERE, rules_of
 from kvirt.shapes import Rule
+from kvirt.spec import VmSpec
 
-EVERYWHERE = '0.0.0.0/0'
-_PORTS = re.compile(r'(?P<first>\d{1,5})(?:\s*-\s*(?P<last>\d{1,5}))?(?:/(?P<protocol>\w+))?')
-
-
-def _cidr(value: Any) -> str:
-    return str(units.network(str(value)))
+GROUP_PREFIX = 'kvirt-'
+EVERYWHERE_V6 = '::/0'
 
 
-class _Rule(msgspec.Struct, frozen=True, kw_only=True):
-    protocol: Literal['tcp', 'udp', 'icmp'] = 'tcp'
-    from_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
-    to_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
-    cidr: Annotated[str, msgspec.Meta(extra={'parse': _cidr})] = EVERYWHERE
+def wanted(spec: VmSpec) -> list[Rule]:
+    """Return what is let in to a VM: its ssh port, and ``ports``. Sorted, each once."""
+    ssh: Rule = {'protocol': 'tcp', 'from_port': spec.vmport or 22, 'to_port': spec.vmport or 22, 'cidr': EVERYWHERE}
+    return ordered([ssh, *spec.ports])
 
 
-def rules_of(ports: Any) -> list[Rule]:
-    """Return the rules that *ports* asks for: ``22``, ``'8000-8100'``, ``'53/udp'``, ``'icmp'``, or mappings of Rule.
-
-    Raises InvalidInput with every fault. What is said twice is one rule.
-    """
-    entries = ports if isinstance(ports, Iterable) and not isinstance(ports, (str, Mapping)) else [ports]
-    rules: list[Rule] = []
-    problems: list[Problem] = []
-    for entry in entries:
-        try:
-            rule = _rule(entry)
-            if rule not in rules:
-                rules.append(rule)
-        except InvalidInput as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InvalidInput(problems)
-    return rules
+def ordered(rules: Iterable[Rule]) -> list[Rule]:
+    """Return *rules* sorted, each once."""
+    return [rule for _, rule in sorted({_text(rule): rule for rule in rules}.items())]
 
 
-def _rule(entry: Any) -> Rule:
-    given = decode(_Rule, entry if isinstance(entry, Mapping) else _spelled(entry), what='key of a rule')
-    rule: Rule = {'protocol': given.protocol, 'cidr': given.cidr}
-    if given.protocol == 'icmp':
-        if given.from_port or given.to_port:
-            raise InvalidInput('icmp has no ports')
-        return rule
-    if given.from_port is None:
-        raise InvalidInput(f'a rule for {given.protocol} needs from_port')
-    rule['from_port'], rule['to_port'] = given.from_port, given.to_port or given.from_port
-    if rule['to_port'] < rule['from_port']:
-        raise InvalidInput(f"ports {rule['from_port']}-{rule['to_port']} end before they begin")
-    return rule
+def group_name(rules: Iterable[Rule]) -> str:
+    """Return the name of the group that all VMs with these rules share: ``kvirt-ssh``, or one that tells the set apart."""
+    known = ordered(rules)
+    if known == ordered(rules_of([22])):
+        return f'{GROUP_PREFIX}ssh'
+    digest = hashlib.sha256('\n'.join(map(_text, known)).encode()).hexdigest()
+    return f'{GROUP_PREFIX}{digest[:12]}'
 
 
-def _spelled(entry: Any) -> dict[str, Any]:
-    text = str(entry).strip().lower()
-    if text == 'icmp':
-        return {'protocol': 'icmp'}
-    match = None if isinstance(entry, bool) else _PORTS.fullmatch(text)
-    if match is None:
-        raise InvalidInput(f'{entry!r} is no port', hint="Write 22, '8000-8100', '53/udp', icmp, or a mapping")
-    first = int(match['first'])
-    return {'protocol': match['protocol'] or 'tcp', 'from_port': first, 'to_port': int(match['last'] or first)}
+def sources(rule: Rule) -> list[str]:
+    """Return the addresses that a rule is for. Everywhere means both kinds of addresses."""
+    cidr = rule.get('cidr', EVERYWHERE)
+    return [cidr, EVERYWHERE_V6] if cidr == EVERYWHERE else [cidr]
+
+
+def _text(rule: Rule) -> str:
+    return json.dumps(rule, sort_keys=True)

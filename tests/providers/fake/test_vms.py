@@ -9,7 +9,7 @@ import pytest
 
 from kvirt.errors import Conflict, NotFound
 from kvirt.providers.fake import Kfake
-from kvirt.spec import HARDWARE
+from kvirt.spec import SPECIAL
 
 from .conftest import Clock, create, everything, ok, refused
 
@@ -75,9 +75,13 @@ def test_a_flavor_that_is_not_there(fake: Kfake) -> None:
 
 
 def test_what_a_flavor_forbids_is_refused(fake: Kfake, state: Path, vm: Make) -> None:
-    ok(create(fake, 'spot', flavor='spot-large'))
-    refused(fake.stop('spot'), 'NotSupported', 'spot-large', 'not stoppable')
-    assert fake.status('spot') == 'running'
+    ok(create(fake, 'box', flavor='container'))
+    refused(fake.stop('box'), 'NotSupported', 'flavor container', 'not stoppable')
+    refused(fake.restart('box'), 'NotSupported', 'flavor container', 'not rebootable')
+    assert fake.status('box') == 'running'
+    ok(create(fake, 'spare', spot=True))
+    refused(fake.stop('spare'), 'NotSupported', 'spare capacity', 'not stoppable')
+    refused(create(fake, 'no', spot=True, flavor='small'), 'InvalidInput', 'flavor small is not sold as spare capacity')
     oslo = Kfake(state=str(state), location='oslo')
     ok(create(oslo, 'gpu', flavor='gpu-small', start=False))
     refused(oslo.update_memory('gpu', 1024), 'NotSupported', 'not resizable')
@@ -153,7 +157,7 @@ def test_hardware_is_kept_and_shown(fake: Kfake, vm: Make) -> None:
     assert {key: known[key] for key in ('virttype', 'machine', 'cpumodel', 'boot_order', 'sockets', 'tpm', 'vnc')} == {
         key: given[key] for key in ('virttype', 'machine', 'cpumodel', 'boot_order', 'sockets', 'tpm', 'vnc')}
     assert 'hidden-word' not in str(known)
-    assert Kfake.honours == HARDWARE
+    assert Kfake.honours == SPECIAL
 
 
 def test_a_uuid_that_was_asked_for(fake: Kfake, vm: Make) -> None:
@@ -269,3 +273,26 @@ def test_the_disk_of_somebody_else_outlives_the_vm(fake: Kfake, vm: Make) -> Non
 def test_an_unknown_vm_suggests_the_likely_one(fake: Kfake, vm: Make) -> None:
     vm('frontend')
     refused(fake.start('fronted'), 'NotFound', "VM fronted does not exist, did you mean 'frontend'?")
+
+
+def test_what_only_clouds_have(fake: Kfake, state: Path) -> None:
+    ok(fake.create_security_group('web', {'ports': [8080]}))
+    ok(create(fake, 'web', ports=[443, '53/udp'], securitygroups=['web'], sublocation='lisbon-b', placement='apart',
+              publicip=False, start=False))
+    known = dict(fake.info('web'))
+    [shared] = set(known['securitygroups']) - {'default', 'web'}  # type: ignore[call-overload]
+    assert [rule['to_port'] for rule in fake.info_security_group(shared)['rules']] == [443, 53]
+    assert (known['sublocation'], known['placement'], known['publicip']) == ('lisbon-b', 'apart', False)
+    ok(fake.clone('web', 'copy'))
+    assert dict(fake.info('copy'))['securitygroups'] == known['securitygroups']
+    refused(create(fake, 'no', sublocation='lisbon-z'), 'NotFound', "sublocation 'lisbon-z'")
+    refused(create(fake, 'no', placement='apar'), 'NotFound', "did you mean 'apart'")
+    refused(create(fake, 'no', securitygroups=['absent']), 'NotFound', "security group 'absent'")
+    for name in ('web', 'copy'):
+        assert shared in fake.list_security_groups()
+        ok(fake.delete(name))
+    assert fake.list_security_groups() == ['default', 'web']
+    oslo = Kfake(state=str(state), location='oslo')
+    ok(create(oslo, 'gpu', gpus=1))
+    assert oslo.info('gpu')['flavor'] == 'gpu-small'
+    refused(create(fake, 'gpu', gpus=1), 'NotFound', 'no flavor in lisbon', '1 GPUs')

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvirt.errors import InvalidInput
-from kvirt.providers.families.rules import rules_of
+from kvirt.rules import rules_of
 
 
 def tcp(first: int, last: int | None = None, **more: Any) -> dict[str, Any]:
