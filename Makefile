@@ -40,7 +40,7 @@ clean: ## Remove what was built; VMs stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/ready: setup.py kvirt/providers/catalog.py
-	@extras/quickstart/python-setup $(PYTHON) $(VENV)
+	@extras/quickstart/python-setup $(PYTHON) $(VENV) all,test
 	@touch $@
 
 .PHONY: help quickstart test e2e bench golden docs lint live clean

@@ -13,6 +13,7 @@ In a package of your own, a test module says what the suite can't find out by it
         provider = 'mycloud'
         options = {'region': 'here'}
         boots = True
+        lag = 30
 
     @pytest.fixture(scope='module')
     def harness(tmp_path_factory):
@@ -20,6 +21,10 @@ In a package of your own, a test module says what the suite can't find out by it
 
 A test that needs what the provider lacks is skipped, with the provider's own reason. See :class:`Harness`, and
 :mod:`kvirt.testing.structure` for what can be told of a provider without running it.
+
+Where there is a pretended cloud to run on (:mod:`kvirt.testing.cloud`, behind :mod:`kvirt.testing.wire`), a harness with
+a ``stage`` gets the fault sweep as well: each call of a create goes wrong in each way, and nothing may be left behind. See
+:mod:`kvirt.testing.sweep`; the tests are in :mod:`kvirt.testing.conformance.sweep`.
 """
 
 from __future__ import annotations

@@ -24,8 +24,10 @@ def harness_of(config: pytest.Config, folder: Path) -> Harness:
         pytest.exit('which provider? give --kvirt-provider NAME', returncode=pytest.ExitCode.USAGE_ERROR)
     harness = kind(folder)
     harness.provider = provider
-    harness.options = {**kind.options, **_pairs(config, '--kvirt-option')}
-    harness.keywords = {**kind.keywords,
+    if not named:  # nobody says how quick the platform is
+        harness.lag = harness.timeout
+    harness.options = {**harness.options, **_pairs(config, '--kvirt-option')}
+    harness.keywords = {**harness.keywords,
                         **{key: yaml.safe_load(value) for key, value in _pairs(config, '--kvirt-create').items()}}
     for name in ('image', 'network', 'pool', 'zone'):
         if config.getoption(f'--kvirt-{name}'):

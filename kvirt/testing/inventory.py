@@ -19,10 +19,15 @@ def take(provider: Kbase) -> list[Thing]:
             for name in names(provider)]
 
 
-def sweep(provider: Kbase, prefix: str) -> list[str]:
-    """Delete everything whose name begins with *prefix*; return what could not be deleted, with the reason."""
+def sweep(provider: Kbase, prefix: str, done: Callable[[], bool] = lambda: False) -> list[str]:
+    """Delete everything whose name begins with *prefix*; return what could not be deleted, with the reason.
+
+    Kind after kind, until *done* tells that nothing is left.
+    """
     problems = []
     for kind, (needed, names, delete) in _KINDS.items():
+        if done():
+            break
         if not provider.supports(needed):
             continue
         try:

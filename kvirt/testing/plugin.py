@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kvirt.base import Kbase
     from kvirt.testing.harness import Harness
     from kvirt.testing.platform import Platform
+    from kvirt.testing.sweep import Stage
     from kvirt.testing.watch import Watch
 
 pytest.register_assert_rewrite('kvirt.testing.conformance', 'kvirt.testing.platform', 'kvirt.testing.watch')
@@ -38,10 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope='module')
-def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Harness:
+def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """Return the harness of the provider that the command line names. A package of its own overrides this fixture."""
     from kvirt.testing.chosen import harness_of
-    return harness_of(request.config, tmp_path_factory.mktemp('kvirt'))
+    harness = harness_of(request.config, tmp_path_factory.mktemp('kvirt'))
+    yield harness
+    harness.close()
 
 
 @pytest.fixture(scope='module')
@@ -62,16 +65,13 @@ def connection(harness: Harness, watch: Watch) -> Iterator[Kbase]:
 @pytest.fixture
 def provider(request: pytest.FixtureRequest, harness: Harness, watch: Watch, connection: Kbase) -> Iterator[Kbase]:
     """Return the provider. What a test made with it is deleted afterwards, and nothing may be left."""
-    from kvirt.testing.inventory import sweep
+    from kvirt.testing.platform import tidied
     watch.tests.add(f'{request.cls.__name__ if request.cls else ""}.{request.function.__name__}')
     for marker in request.node.iter_markers('needs'):
         for operation in marker.args:
             _need(connection, harness, operation)
     yield connection
-    problems = sweep(connection, harness.prefix)
-    assert not problems, f'could not be deleted: {problems}'
-    left = harness.leftovers()
-    assert not left, f'left behind: {left}'
+    assert tidied(connection, harness) == []
 
 
 @pytest.fixture
@@ -79,6 +79,17 @@ def platform(provider: Kbase, harness: Harness) -> Platform:
     """Return the provider with what tests keep doing with it."""
     from kvirt.testing.platform import Platform
     return Platform(provider, harness)
+
+
+@pytest.fixture
+def stage(harness: Harness) -> Iterator[Stage]:
+    """Return where the fault sweep is done."""
+    stage = harness.stage()
+    if stage is None:
+        pytest.skip('the harness has no stage: no call can be broken here')
+    before = stage.left()
+    yield stage
+    assert stage.left() == before
 
 
 def _need(provider: Kbase, harness: Harness, operation: str) -> None:

@@ -3,3 +3,4 @@
 from __future__ import annotations
 
 from kvirt.testing.conformance import *  # noqa: F403
+from kvirt.testing.conformance.sweep import TestFaultSweep  # noqa: F401

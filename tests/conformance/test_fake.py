@@ -1,4 +1,4 @@
-"""The conformance suite on fake, where nothing may be skipped."""
+"""The conformance suite on fake, which lacks no operation that it could be skipped for."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class TestExisting:
 
     @needs('list_pools', 'info_pool', 'get_pool_path')
     def test_pools(self, platform: Platform, provider: Kbase) -> None:
-        for name in [platform.pool, *provider.list_pools()][:FEW]:
+        for name in [str(platform.pool), *provider.list_pools()][:FEW]:
             known = provider.info_pool(name)
             assert known['name'] == name
             assert provider.get_pool_path(name) == known.get('path')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvirt.base import Kbase
+from kvirt.guest import images
 from kvirt.testing.platform import Platform, ok, refused
 
 needs = pytest.mark.needs
@@ -37,7 +38,7 @@ class TestImages:
         again = ok(provider.add_image(url, pool=platform.pool))
         assert (again['image'], again['found']) == (image, True)
         ok(provider.delete_image(image, pool=platform.pool))
-        assert image not in provider.volumes()
+        platform.shows(lambda: image in provider.volumes(), False)
         refused(provider.delete_image(image), 'NotFound', names=image)
 
     @needs('add_image', 'volumes', 'delete_image')
@@ -49,8 +50,14 @@ class TestImages:
     @needs('add_image', 'volumes')
     def test_an_image_that_is_not_there_adds_nothing(self, platform: Platform, provider: Kbase) -> None:
         with platform.nothing_made():
-            absent = str(platform.harness.folder / f'{platform.harness.prefix}-absent.img')
-            refused(provider.add_image(absent, pool=platform.pool), 'NotFound', names='absent.img')
+            absent = platform.harness.absent_image()
+            refused(provider.add_image(absent, pool=platform.pool), 'NotFound', names='absent')
+
+    @needs('add_image', 'volumes')
+    def test_what_is_no_place_of_an_image_adds_nothing(self, platform: Platform, provider: Kbase) -> None:
+        with platform.nothing_made():
+            for url in ('gopher://mirror.example/image.img', '', 'http://'):
+                refused(provider.add_image(url, pool=platform.pool), 'InvalidInput', 'NotFound', 'Unavailable')
 
     @needs('add_image', 'delete_image', 'create', 'info', 'delete')
     def test_an_image_in_use_is_not_deleted(self, platform: Platform, provider: Kbase) -> None:
@@ -63,21 +70,33 @@ class TestImages:
             refused(result, 'Conflict')
             assert image in provider.volumes()
             ok(provider.delete(name))
+            platform.gone(name)
             ok(provider.delete_image(image))
-        assert image not in provider.volumes()
+        platform.shows(lambda: image in provider.volumes(), False)
 
     @needs('export', 'volumes', 'create', 'delete', 'delete_image')
     def test_an_image_is_made_of_a_vm(self, platform: Platform, provider: Kbase) -> None:
-        name, wanted = platform.vm(), platform.harness.name('image')
+        name, wanted = platform.stopped(), platform.harness.name('image')
         image = ok(provider.export(name, wanted))['image']
         assert image.startswith(wanted)
-        assert image in provider.volumes()
+        platform.shows(lambda: image in provider.volumes(), True)
         refused(provider.export(name, wanted), 'AlreadyExists', names=wanted)
         other = platform.vm(image=image)
         assert provider.exists(other)
-        ok(provider.delete(name))
-        ok(provider.delete(other))
+        for vm in (name, other):
+            ok(provider.delete(vm))
+            platform.gone(vm)
         ok(provider.delete_image(image))
+
+    @needs('volumes', 'create', 'info', 'delete')
+    def test_short_names_mean_the_same_everywhere(self, platform: Platform, provider: Kbase) -> None:
+        rows = provider.volumes(extended=True)
+        listed = {word for row in rows for word in (row['name'], row.get('short')) if word} & set(images.names())
+        names = platform.harness.portable
+        for image in sorted(listed)[:3] if names is None else names:
+            known = provider.info(platform.vm(image=image))
+            assert known['image'] == image
+            assert known['user'] == provider.login_user(image)
 
     @needs('export', 'start')
     def test_a_running_vm_is_not_exported(self, platform: Platform, provider: Kbase) -> None:

@@ -11,6 +11,12 @@ from kvirt.testing.platform import Platform, ok, refused
 needs = pytest.mark.needs
 
 
+def take(platform: Platform, vm: str, name: str) -> None:
+    """Take snapshot *name* of a VM, and wait until it is there."""
+    ok(platform.provider.create_snapshot(name, vm))
+    platform.shows(lambda: name in platform.provider.list_snapshots(vm), True)
+
+
 @needs('create_snapshot', 'list_snapshots', 'delete_snapshot', 'create', 'info', 'delete')
 class TestSnapshots:
     """Take, list, revert to, delete."""
@@ -18,40 +24,43 @@ class TestSnapshots:
     def test_snapshots_are_taken_and_deleted(self, platform: Platform, provider: Kbase) -> None:
         vm = platform.vm()
         assert provider.list_snapshots(vm) == []
-        ok(provider.create_snapshot('zebra', vm))
-        ok(provider.create_snapshot('ant', vm))
+        take(platform, vm, 'zebra')
+        take(platform, vm, 'ant')
         assert provider.list_snapshots(vm) == ['zebra', 'ant'], 'the oldest comes first'
         assert sorted(each['snapshot'] for each in provider.info(vm)['snapshots']) == ['ant', 'zebra']
-        assert [each['snapshot'] for each in provider.info(vm)['snapshots'] if each['current']] == ['ant']
+        if not platform.lacks('snapshot state'):
+            assert [each['snapshot'] for each in provider.info(vm)['snapshots'] if each['current']] == ['ant']
         ok(provider.delete_snapshot('zebra', vm))
-        assert provider.list_snapshots(vm) == ['ant']
+        platform.shows(lambda: provider.list_snapshots(vm), ['ant'])
         refused(provider.delete_snapshot('zebra', vm), 'NotFound', names='zebra')
 
     @needs('revert_snapshot')
     def test_a_vm_goes_back(self, platform: Platform, provider: Kbase) -> None:
-        vm = platform.vm()
-        ok(provider.create_snapshot('first', vm))
-        ok(provider.create_snapshot('second', vm))
+        vm, disks_only = platform.stopped(), platform.lacks('snapshot state')
+        take(platform, vm, 'first')
+        take(platform, vm, 'second')
         ok(provider.revert_snapshot('first', vm))
+        platform.wait(vm, 'stopped', *(['running'] if disks_only else []))
         assert provider.list_snapshots(vm) == ['first', 'second']
-        assert [each['snapshot'] for each in provider.info(vm)['snapshots'] if each['current']] == ['first']
+        if not disks_only:
+            assert [each['snapshot'] for each in provider.info(vm)['snapshots'] if each['current']] == ['first']
         refused(provider.revert_snapshot('third', vm), 'NotFound', names='third')
-        platform.wait(vm, 'stopped')
 
     def test_a_snapshot_that_is_there_is_not_taken_again(self, platform: Platform, provider: Kbase) -> None:
         vm, other = platform.vm(), platform.vm()
-        ok(provider.create_snapshot('first', vm))
+        take(platform, vm, 'first')
         refused(provider.create_snapshot('first', vm), 'AlreadyExists', names='first')
-        ok(provider.create_snapshot('first', other))
+        take(platform, other, 'first')
         assert provider.list_snapshots(vm) == ['first']
 
     def test_a_vm_with_snapshots_is_only_deleted_when_that_is_meant(self, platform: Platform, provider: Kbase) -> None:
-        vm = platform.vm()
-        ok(provider.create_snapshot('first', vm))
-        refused(provider.delete(vm), 'Conflict', names=vm)
-        assert provider.list_snapshots(vm) == ['first']
-        ok(provider.delete(vm, snapshots=True))
-        assert not provider.exists(vm)
+        with platform.nothing_made():
+            vm = platform.vm()
+            take(platform, vm, 'first')
+            refused(provider.delete(vm), 'Conflict', names=vm)
+            assert provider.list_snapshots(vm) == ['first']
+            ok(provider.delete(vm, snapshots=True))
+            platform.gone(vm)
 
     def test_a_vm_that_is_not_there_has_none(self, platform: Platform, provider: Kbase) -> None:
         with pytest.raises(NotFound, match='no-such-vm'):

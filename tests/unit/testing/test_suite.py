@@ -93,6 +93,52 @@ FAULTS = {
             return {**super()._info_host(), 'made': {1, 2}}
      ''', 'TestHost::test_the_connection_is_known',
         'the answer can not be written as JSON'),
+    'open_door': ('''
+        def _info(self, name):
+            known = super()._info(name)
+            self._shared = getattr(self, '_shared', None) or self._open()
+            return {**known, 'securitygroups': [*known['securitygroups'], 'web']}
+
+        def _open(self):
+            self._create_security_group('web', {'ports': [80]})
+            return True
+     ''', 'TestFirewallOfVms::test_ssh_is_let_in_and_nothing_else',
+        "Extra items in the left set"),
+    'dear': ('''
+        def flavor_for(self, spec):
+            return self.flavor('xlarge') if spec.flavor == 'cheapest' else super().flavor_for(spec)
+     ''', 'TestFlavors::test_the_cheapest_flavor_can_be_asked_for',
+        'assert 0.08 == 0.005'),
+    'low_estimate': ('''
+        def _estimate(self, name, spec):
+            told = super()._estimate(name, spec)
+            return {**told, 'unknown': []}
+     ''', 'TestEstimate::test_the_known_prices_are_added_up_and_the_others_named',
+        "Right contains 2 more items"),
+    'no_flags': ('''
+        @staticmethod
+        def allowed(vm, flag):
+            return None
+     ''', 'TestFlags::test_what_a_flavor_forbids_is_refused_with_the_reason[stoppable-stop]',
+        'it should have been refused (NotSupported)'),
+    'talkative': ('''
+        def _create(self, name, spec, guest):
+            import base64, logging
+            logging.getLogger('sdk').debug('POST %s', base64.b64encode(b'x' + guest.user_data().encode()))
+            return super()._create(name, spec, guest)
+     ''', 'TestCreate::test_what_a_guest_is_told_stands_in_no_log',
+        'was logged, perhaps as'),
+    'vague_place': ('''
+        def _list_locations(self):
+            return [{**row, 'country': 'Portugal'} for row in super()._list_locations()]
+     ''', 'TestHost::test_locations_have_names',
+        'two letters of ISO 3166'),
+    'keeps_keys': ('''
+        def _create(self, name, spec, guest):
+            self._create_key(f'for-{name}', guest.keys[0])
+            return super()._create(name, spec, guest)
+     ''', 'TestKeys::test_keys_that_come_with_vms_go_with_the_last_of_them',
+        'for-conf'),
     'shared_name': ('''
         def _rename(self, name, new):
             return None

@@ -1,0 +1,1 @@
+"""A toy cloud, its provider for kvirt, and how to test it."""
