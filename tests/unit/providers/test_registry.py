@@ -80,7 +80,8 @@ def test_extras_are_computed_from_the_catalog(monkeypatch: pytest.MonkeyPatch) -
     assert 'fake' not in extras
     monkeypatch.setattr(catalog, 'CATALOG', (Entry('a', 'A', 'a:A', ('y>=2', 'x')), Entry('b', 'B', 'b:B', ('x',)),
                                              Entry('c', 'C', 'c:C')))
-    assert catalog.extras() == {'a': ['x', 'y>=2'], 'b': ['x'], 'all': ['x', 'y>=2']}
+    monkeypatch.setattr(catalog, 'FAMILIES', {'f': ('z',)})
+    assert catalog.extras() == {'a': ['x', 'y>=2'], 'b': ['x'], 'f': ['z'], 'all': ['x', 'y>=2', 'z']}
 
 
 def test_setup_reads_the_catalog_without_importing_kvirt() -> None:
