@@ -1,0 +1,184 @@
+"""From DigitalOcean's words to those of the contract, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from kvirt.guest import images
+from kvirt.providers.families import marks, rules
+from kvirt.rules import EVERYWHERE
+from kvirt.shapes import DiskShape, Flavor, NetworkShape, NicShape, Rule, Status, VmInfo, VmRow
+
+Thing = Mapping[str, Any]
+
+STATUS: Mapping[str, Status] = {'new': 'pending', 'active': 'running', 'off': 'stopped', 'archive': 'stopped',
+                                'off, locked': 'pending'}
+"""Every status of a droplet, and the standard one. What is off and locked is being started, resized or copied."""
+
+COUNTRIES = {'ams': 'NL', 'atl': 'US', 'blr': 'IN', 'fra': 'DE', 'lon': 'GB', 'nyc': 'US', 'ric': 'US', 'sfo': 'US',
+             'sgp': 'SG', 'syd': 'AU', 'tor': 'CA'}
+
+OUTBOUND = [{'protocol': protocol, 'ports': '0', 'destinations': {'addresses': [EVERYWHERE, rules.EVERYWHERE_V6]}}
+            for protocol in ('icmp', 'tcp', 'udp')]
+"""Without a rule nothing may leave a droplet either, so all of it is allowed in so many words."""
+
+KVIRT = 'kvirt-'
+"""What tags begin with that are no fields of a VM."""
+
+_DISTRIBUTIONS = ('Arch Linux', 'CentOS', 'Debian', 'Fedora', 'FreeBSD', 'Gentoo', 'openSUSE', 'Rocky Linux', 'Ubuntu')
+_VOLUME = 'scsi-0DO_Volume_'
+_LONGEST_TAG = 255
+
+
+# marks
+
+def to_tags(fields: Mapping[str, str]) -> list[str]:
+    """Return *fields* as tags, without capitals: DigitalOcean takes ``Web`` for the tag ``web`` that was there first."""
+    return [plain(tag) for tag in marks.to_tags(fields, longest=_LONGEST_TAG // 3)]
+
+
+def plain(tag: str) -> str:
+    """Return a tag with its capitals escaped, as the other odd characters are."""
+    return re.sub('[A-Z]', lambda match: f'_{ord(match[0]):02x}', tag)
+
+
+def label(kind: str, name: str) -> str:
+    """Return the tag that binds droplets to something that they share: a firewall (group) or a key."""
+    return f'{KVIRT}{kind}:{plain(marks.encode(name, dots=False))}'
+
+
+def labelled(kind: str, tags: Iterable[str]) -> list[str]:
+    """Return the names of what droplets with these *tags* share."""
+    return sorted(marks.decode(tag.split(':')[1]) for tag in tags if tag.startswith(f'{KVIRT}{kind}'))
+
+
+# VMs
+
+def vm_row(droplet: Thing) -> VmRow:
+    """Map a droplet to a row."""
+    fields = marks.from_tags(droplet.get('tags') or ())
+    image: Thing = droplet.get('image') or {}
+    return {'name': droplet['name'], 'status': STATUS.get(native_status(droplet), 'unknown'),
+            'ip': address(droplet, 'public') or address(droplet, 'private'),
+            'image': fields.get('image') or image.get('slug') or image.get('name') or '',
+            'plan': fields.get('plan', ''), 'profile': fields.get('profile', ''), 'id': str(droplet['id']),
+            'flavor': droplet.get('size_slug') or '', 'numcpus': droplet.get('vcpus') or 0,
+            'memory': droplet.get('memory') or 0, 'location': region(droplet)}
+
+
+def vm_info(droplet: Thing, network: str, volumes: Sequence[Thing], snapshots: Iterable[str]) -> VmInfo:
+    """Map a droplet to all that is known of it, with the name of its VPC, its volumes and snapshots."""
+    row = vm_row(droplet)
+    fields = marks.unshown(marks.from_tags(droplet.get('tags') or ()))
+    card: NicShape = {'device': 'eth1' if address(droplet, 'public') else 'eth0', 'net': network, 'type': 'vpc'}
+    if private := address(droplet, 'private'):
+        card['ip'] = private
+    root: DiskShape = {'device': 'vda', 'size': droplet.get('disk') or 0, 'format': 'raw', 'type': 'local',
+                       'path': '/dev/vda'}
+    return cast(VmInfo, {
+        'user': 'root', **fields, **row, 'nets': [card] if network else [], 'disks': [root, *map(disk, volumes)],
+        'snapshots': [{'snapshot': name, 'current': False} for name in snapshots], 'autostart': True,
+        'creationdate': marks.iso_date(droplet['created_at']), 'native_status': native_status(droplet),
+        'securitygroups': labelled('group', droplet.get('tags') or ()), 'stoppable': True, 'rebootable': True,
+        'resizable': row['status'] == 'stopped', 'preemptible': False, 'firewall': True})
+
+
+def native_status(droplet: Thing) -> str:
+    """Return the state of a droplet in DigitalOcean's own words."""
+    status = str(droplet.get('status'))
+    locked = f'{status}, locked'
+    return locked if droplet.get('locked') and locked in STATUS else status
+
+
+def address(droplet: Thing, kind: str) -> str | None:
+    """Return the public or the private address of a droplet, None when it has none yet."""
+    cards = (droplet.get('networks') or {}).get('v4') or ()
+    return next((card['ip_address'] for card in cards if card.get('type') == kind and card.get('ip_address')), None)
+
+
+def region(thing: Thing) -> str:
+    """Return the slug of the region that something is in."""
+    where = thing.get('region') or ''
+    return str(where if isinstance(where, str) else where.get('slug', ''))
+
+
+# volumes
+
+def disk(volume: Thing) -> DiskShape:
+    """Map a volume to a disk of a VM. Its letter is up to the guest, so it is known by its link."""
+    return {'device': f"{_VOLUME}{volume['name']}", 'size': volume['size_gigabytes'], 'format': 'raw', 'type': 'volume',
+            'path': path(volume)}
+
+
+def path(volume: Thing) -> str:
+    """Return where the guest finds a volume."""
+    return f"/dev/disk/by-id/{_VOLUME}{volume['name']}"
+
+
+# catalogue
+
+def flavor(size: Thing, location: str | None) -> Flavor:
+    """Map a size. The prices are those of every region."""
+    gpu: Thing = size.get('gpu_info') or {}
+    return Flavor(name=size['slug'], numcpus=size['vcpus'], memory=size['memory'], disk=size['disk'],
+                  gpus=gpu.get('count') or 0, gpu=gpu.get('model'), price_hourly=round(size['price_hourly'], 5),
+                  price_monthly=round(size['price_monthly'], 2), currency='USD', location=location,
+                  available=bool(size['available'] and size['regions']), firewall=True)
+
+
+def slug(image: str) -> str:
+    """Return DigitalOcean's name of a well-known image: ``ubuntu-24-04-x64`` for ``ubuntu2404``."""
+    known = images.find(image)
+    match = re.fullmatch(r'([a-z]+)(\d+)(stream)?', known.short) if known else None
+    if match is None:
+        return image
+    name, version, stream = match.groups()
+    version = f'{version[:2]}-{version[2:]}' if name == 'ubuntu' else version
+    return '-'.join([name, *([stream] if stream else []), version, 'x64'])
+
+
+def distribution(text: str) -> str:
+    """Return DigitalOcean's word for what the name or URL of an image tells."""
+    squeezed = re.sub('[^a-z]', '', text.lower())
+    return next((word for word in _DISTRIBUTIONS if re.sub('linux| ', '', word.lower()) in squeezed), 'Unknown')
+
+
+def image_name(image: Thing) -> str:
+    """Return what ``create`` calls an image: its slug, or the name that its owner gave it."""
+    return str(image.get('slug') or image.get('name') or image['id'])
+
+
+def network_shape(vpc: Thing) -> NetworkShape:
+    """Map a VPC. What DigitalOcean has no field for stands in its description."""
+    fields = marks.from_tags((vpc.get('description') or '').split())
+    shape = {'cidr': vpc['ip_range'], 'dhcp': True, 'type': 'vpc', 'mode': 'nat', 'plan': fields.get('plan', ''),
+             'id': vpc['id'], 'location': region(vpc), 'default': bool(vpc.get('default'))}
+    return cast(NetworkShape, shape)
+
+
+# firewalls
+
+def inbound(rule: Rule) -> dict[str, Any]:
+    """Map a rule to what a firewall wants."""
+    first, last = rule.get('from_port', 0), rule.get('to_port', 0)
+    return {'protocol': rule['protocol'], 'ports': str(first) if first == last else f'{first}-{last}',
+            'sources': {'addresses': rules.sources(rule)}}
+
+
+def let_in(firewall: Thing) -> list[Rule]:
+    """Return the rules of a firewall. What it lets in from droplets and load balancers has no address, and is left out."""
+    found: list[Rule] = []
+    for each in firewall.get('inbound_rules') or ():
+        addresses = (each.get('sources') or {}).get('addresses') or []
+        first, _, last = each['ports'].partition('-')
+        for cidr in addresses:
+            if cidr == rules.EVERYWHERE_V6 and EVERYWHERE in addresses:
+                continue  # everywhere is one rule of ours, and two addresses of theirs
+            rule: Rule = {'protocol': each['protocol'], 'cidr': cidr}
+            if each['protocol'] != 'icmp':
+                every = first in ('0', 'all')
+                rule |= {'from_port': 1 if every else int(first), 'to_port': 65535 if every else int(last or first)}
+            found.append(rule)
+    return found
