@@ -1,0 +1,161 @@
+"""From what Hetzner Cloud answers to what the contract returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from kvirt.guest import images
+from kvirt.providers.families import marks
+from kvirt.shapes import DiskShape, DnsRecord, Flavor, LoadBalancerShape, NetworkShape, Rule, Status, VmInfo, VmRow
+
+Native = Any
+
+STATUS: Mapping[str, Status] = {
+    'initializing': 'pending', 'starting': 'pending', 'rebuilding': 'pending', 'migrating': 'pending',
+    'running': 'running', 'stopping': 'stopping', 'off': 'stopped', 'deleting': 'terminating', 'unknown': 'unknown'}
+"""Every word of the platform, and the standard one."""
+
+ARCH = {'x86': 'x86_64', 'arm': 'aarch64'}
+SNAPSHOT = 'snapshot'
+"""The field of an image that is a snapshot of a VM, and of a VM: the one that it is at."""
+
+_FLAGS = {'stoppable': True, 'rebootable': True, 'resizable': True, 'preemptible': False, 'firewall': True}
+ZONES = 'dnszones'
+"""The field of a VM that tells in which zones there are records of it."""
+
+_PRIVATE = frozenset({SNAPSHOT, ZONES})
+
+
+def vm_row(server: Native) -> VmRow:
+    """Map a server to a row."""
+    fields = marks.from_labels(server.labels or {})
+    kind = server.server_type
+    return {'name': server.name, 'status': STATUS.get(server.status, 'unknown'), 'ip': address(server),
+            'image': fields.get('image') or (server.image and image_name(server.image)) or '',
+            'plan': fields.get('plan', ''), 'profile': fields.get('profile', ''), 'id': str(server.id),
+            'flavor': kind.name, 'numcpus': int(kind.cores), 'memory': int(kind.memory * 1024),
+            'location': server.location.name}
+
+
+def vm_info(server: Native, volumes: Iterable[Native], networks: Mapping[int, str], groups: Mapping[int, str],
+            snapshots: Iterable[str]) -> VmInfo:
+    """Map a server to all that is known of it, with its *volumes*, the names of *networks* and security *groups* by id,
+    and its *snapshots*, oldest first."""
+    fields = marks.from_labels(server.labels or {})
+    info = cast(VmInfo, {**_FLAGS, **{key: text for key, text in marks.unshown(fields).items() if key not in _PRIVATE},
+                         **vm_row(server)})
+    info['nets'] = [{'net': networks.get(card.network.id, str(card.network.id)), 'mac': card.mac_address.lower(),
+                     'ip': card.ip, 'type': 'private'} for card in server.private_net or ()]
+    info['disks'] = [{'device': 'sda', 'size': int(server.primary_disk_size), 'format': 'raw', 'type': 'root'},
+                     *map(disk, volumes)]
+    info['snapshots'] = [{'snapshot': name, 'current': name == fields.get(SNAPSHOT)} for name in snapshots]
+    info['autostart'] = False
+    info['creationdate'] = marks.iso_date(server.created)
+    info['sublocation'] = server.location.network_zone
+    info['native_status'] = server.status
+    info.setdefault('user', 'root')
+    public = server.public_net
+    known = [groups.get(each.firewall.id, str(each.firewall.id)) for each in public.firewalls or ()]
+    more = {'securitygroups': sorted(known), 'ipv6': first_of_ipv6(public.ipv6.ip) if public.ipv6 else None,
+            'iso': server.iso and server.iso.name, 'placement': server.placement_group and server.placement_group.name}
+    return cast(VmInfo, {**info, **{key: value for key, value in more.items() if value}})
+
+
+def address(server: Native) -> str | None:
+    """Return where a server is reached: its public IPv4 address, else IPv6, else the one in its first network."""
+    public = server.public_net
+    if public and public.ipv4:
+        return str(public.ipv4.ip)
+    if public and public.ipv6:
+        return first_of_ipv6(public.ipv6.ip)
+    return next((str(card.ip) for card in server.private_net or ()), None)
+
+
+def first_of_ipv6(network: str) -> str:
+    """Return the address that a server has in the IPv6 network that it was given."""
+    return f"{network.partition('/')[0]}1"
+
+
+def disk(volume: Native) -> DiskShape:
+    """Map a volume that a server has."""
+    return {'device': volume.name, 'size': int(volume.size), 'format': volume.format or 'raw', 'type': 'volume',
+            'path': volume.linux_device}
+
+
+def image_name(image: Native) -> str:
+    """Return what an image is called: snapshots and backups have a description instead of a name."""
+    return str(image.name or image.description or image.id)
+
+
+def short_name(name: str | None) -> str | None:
+    """Return the short name (debian12) that the platform's own name of a system image (debian-12) means."""
+    words = (name or '').split('-')
+    if words[:2] == ['centos', 'stream']:
+        words = ['centos', *words[2:], 'stream']
+    known = images.find(''.join(words).replace('.', ''))
+    return known.short if known else None
+
+
+def flavors(kinds: Iterable[Native], place: str | None, currency: str) -> Iterator[Flavor]:
+    """Yield the flavors that are sold at *place*, or anywhere: each where it can be had first. Prices are net."""
+    for kind in kinds:
+        where = [each for each in kind.locations or () if each.deprecation is None and place in (None, each.location.name)]
+        if not where:
+            continue
+        chosen = next((each for each in where if each.available), where[0])
+        prices: Mapping[str, Any] = next((row for row in kind.prices if row['location'] == chosen.location.name), {})
+        yield Flavor(name=kind.name, numcpus=int(kind.cores), memory=int(kind.memory * 1024), disk=int(kind.disk),
+                     arch=ARCH.get(kind.architecture, kind.architecture), location=chosen.location.name,
+                     price_hourly=net(prices.get('price_hourly')), price_monthly=net(prices.get('price_monthly')),
+                     currency=currency if prices else None, available=bool(chosen.available), firewall=True)
+
+
+def net(price: Mapping[str, str] | None) -> float | None:
+    """Return a price without the tax, which depends on who pays."""
+    return float(price['net']) if price else None
+
+
+def rules(firewall: Native) -> list[Rule]:
+    """Return what a firewall lets in, as rules of one range of addresses each."""
+    found: list[Rule] = []
+    for native in firewall.rules or ():
+        if native.direction != 'in':
+            continue
+        for source in native.source_ips:
+            if source == '::/0' and '0.0.0.0/0' in native.source_ips:
+                continue  # everywhere, said in the other kind of addresses
+            rule: Rule = {'protocol': native.protocol, 'cidr': source}
+            if native.port:
+                first, _, last = ('1-65535' if native.port == 'any' else native.port).partition('-')
+                rule['from_port'], rule['to_port'] = int(first), int(last or first)
+            found.append(rule)
+    return found
+
+
+def network(native: Native) -> NetworkShape:
+    """Map a network."""
+    fields = marks.from_labels(native.labels or {})
+    shape: dict[str, Any] = {'cidr': native.ip_range, 'dhcp': True, 'type': 'cloud', 'mode': 'isolated',
+                             'plan': fields.get('plan', ''), 'id': str(native.id),
+                             'routes': [{'destination': route.destination, 'gateway': route.gateway}
+                                        for route in native.routes or ()]}
+    return cast(NetworkShape, {**shape, **({'domain': fields['domain']} if 'domain' in fields else {})})
+
+
+def record(rrset: Native, zone: str) -> DnsRecord:
+    """Map a set of records of a zone."""
+    name = zone if rrset.name == '@' else f'{rrset.name}.{zone}'
+    shape: DnsRecord = {'name': name, 'type': rrset.type, 'data': [each.value for each in rrset.records]}
+    return {**shape, 'ttl': rrset.ttl} if rrset.ttl else shape
+
+
+def balancer(native: Native, names: Mapping[int, str]) -> LoadBalancerShape:
+    """Map a load balancer, with the *names* of servers by id."""
+    targets = [target.server.id for target in native.targets if target.type == 'server']
+    public = native.public_net
+    private = [each.ip for each in native.private_net or ()]
+    return {'name': native.name, 'ip': public.ipv4.ip if public.enabled else next(iter(private), None),
+            'protocol': native.services[0].protocol if native.services else 'tcp',
+            'ports': sorted(service.listen_port for service in native.services),
+            'vms': sorted(names.get(each, str(each)) for each in targets)}
