@@ -7,10 +7,11 @@ from typing import ClassVar
 from kvirt.base import unsupported
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.disks import Disks
+from kvirt.providers.kvm.dns import Dns
 from kvirt.providers.kvm.vms import Vms
 
 
-class Kvirt(Vms, Disks):
+class Kvirt(Vms, Disks, Dns):
     """A libvirt host."""
 
     honours: ClassVar[frozenset[str]] = domain.HONOURED

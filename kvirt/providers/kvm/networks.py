@@ -70,14 +70,16 @@ class Networks(Lookup):
         if cidr is None:
             raise InvalidInput(f'network {name} needs a cidr', hint='For instance: -c 192.168.100.0/24')
         self._refuse_overlap(name, units.network(cidr))
-        network = self.libvirt.networkDefineXML(network_xml(name, cidr, dhcp, nat, domain, plan))
+        xml = network_xml(name, cidr, dhcp, nat, domain, plan)
+        # Started before it is defined: who is killed in between leaves a network that works, not one that only seems to.
+        network = self.libvirt.networkCreateXML(xml)
         try:
+            self.libvirt.networkDefineXML(network.XMLDesc(0))
             network.setAutostart(1)
-            network.create()
         except BaseException:
-            if network.isActive():
-                network.destroy()
-            network.undefine()
+            network.destroy()
+            if network.isPersistent():
+                network.undefine()
             raise
 
     def _refuse_overlap(self, name: str, wanted: units.Network) -> None:
@@ -98,9 +100,11 @@ class Networks(Lookup):
                            hint='Delete those VMs first, or take the network from them with --force')
         for vm in users:
             self.detach_cards(self.domain_of(vm), lambda nic: nic.network == name)
+        persistent = network.isPersistent()
         if network.isActive():
             network.destroy()
-        network.undefine()
+        if persistent:
+            network.undefine()
 
     def _network_ports(self, name: str) -> list[str]:
         return sorted({view.name for view in self.domains_read() for nic in view.nics if name in (nic.network, nic.bridge)})
