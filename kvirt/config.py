@@ -15,33 +15,39 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvirt import redact
 from kvirt.base.options import decode_options, meta_of
 from kvirt.copies import DISTINCT, copy_names, copy_values
 from kvirt.decode import field_types
-from kvirt.errors import Conflict, InvalidInput, KvirtError, NotFound, NotSupported, Problem, Unavailable
+from kvirt.errors import InvalidInput, KvirtError, NotFound, Problem, Unavailable
 from kvirt.keywords import table
 from kvirt.names import did_you_mean, safe_name
 from kvirt.parallel import in_parallel
 from kvirt.profiles import Layer, Merged, Profiles, merge
 from kvirt.providers import registry
+from kvirt.reach import Reach, Tick
 from kvirt.result import Result
 from kvirt.settings import GENERIC, Client, Settings
-from kvirt.spec import HARDWARE, KEYWORDS, VmSpec, decode_vm, is_keyword
+from kvirt.spec import KEYWORDS, SPECIAL, VmSpec, decode_vm, is_keyword
 from kvirt.update import update_vm
+
+if TYPE_CHECKING:
+    from kvirt.offers import Offers
+    from kvirt.plan.engine import Plan
+    from kvirt.plan.events import Sink
 
 log = logging.getLogger(__name__)
 
-_LOOK_AGAIN = 15.0
-"""Seconds between looks at whether a VM that is waited for still runs."""
+AT_ONCE, WAITING_AT_ONCE = 10, 30
+"""How many of several VMs are made at the same time, without and with a wait for their guests, which costs nobody much."""
 
-Tick = Callable[[str, float], None]
-"""Told what is waited for, and the seconds gone by."""
+_NONE: Mapping[str, Any] = {}
 
 
-class Kconfig:
+
+class Kconfig(Reach):
     """A client of the configuration, its provider in ``k``, and what concerns both.
 
     The provider is connected to when ``k`` is first used. *client* is a name of the configuration, ``fake``, a libvirt
@@ -156,7 +162,34 @@ class Kconfig:
                 redact.remember(getattr(options, key))
         return {key: getattr(options, key) for key in known}
 
+    @property
+    def provider(self) -> type[Any]:
+        """The provider's class, which is known without connecting. MissingDependency."""
+        return registry.load(self._section.type)
+
+    def context(self) -> dict[str, Any]:
+        """Return what the templates of plans may know of the client: ``type``, ``config_*`` for its plain values, and
+        ``honours``: the keywords for which only some platforms have a use, and this one has.
+        """
+        section = {**self.settings.defaults, **self._section.values}
+        plain = {key: value for key, value in section.items()
+                 if isinstance(value, (str, int, float)) and not redact.is_secret_key(key)}
+        return {'type': self.type, 'config_type': self.type, 'config_client': self.client,
+                'honours': sorted(getattr(self.provider, 'honours', SPECIAL)),
+                **{f'config_{key}': value for key, value in plain.items()}}
+
     # virtual machines
+
+    def layers(self) -> list[Layer]:
+        """Return what the configuration says of all VMs of this client, as layers."""
+        return self.settings.layers(self._section, frozenset(KEYWORDS))
+
+    def decoded(self, name: str, merged: Merged, basedir: str | Path) -> tuple[dict[str, Any], dict[str, Any], VmSpec]:
+        """Return the keywords of VM *name*, the values that only its templates use, and the keywords decoded.
+
+        Connects to nothing. InvalidInput names every fault and its place.
+        """
+        return self._decoded(name, merged, self.provider, basedir)
 
     def vm_values(self, profile: str | None = None, overrides: Mapping[str, Any] | None = None,
                   customprofile: Mapping[str, Any] | None = None, source: str = 'parameter') -> Merged:
@@ -164,7 +197,7 @@ class Kconfig:
 
         *profile* may also be the name of an image. *source* says where *overrides* come from, for error messages.
         """
-        layers = self.settings.layers(self._section, frozenset(KEYWORDS))
+        layers = self.layers()
         if customprofile is not None:
             if customprofile.get('base'):
                 layers += self.profiles.layers(str(customprofile['base']))
@@ -178,6 +211,8 @@ class Kconfig:
         merged = merge(layers)
         if profile and profile in self.profiles:
             merged.values.setdefault('profile', profile)
+        elif profile and customprofile is None and not merged.values.get('image'):
+            self.profiles.raw(profile)  # neither a profile, nor is its name the image: raises what is likely meant
         return merged
 
     def create_vm(self, name: str, profile: str | None = None, overrides: Mapping[str, Any] | None = None,
@@ -193,16 +228,23 @@ class Kconfig:
             return self.for_client(client).create_vm(name, profile, overrides, customprofile, k, plan, basedir, None,
                                                      wait, tick)
         try:
-            safe_name('VM', name)
             merged = self.vm_values(profile, overrides, customprofile)
-            if plan:
-                merged.values['plan'] = plan
-            if not merged.values.get('image') and profile and not customprofile and profile not in self.profiles:
-                self.profiles.raw(profile)
-            keywords, extra = self._split(merged, Path(basedir))
+        except KvirtError as error:
+            return Result.failure(error)
+        if plan:
+            merged.values['plan'] = plan
+        return self.create_merged(name, merged, basedir, wait=wait, tick=tick, k=k)
+
+    def create_merged(self, name: str, merged: Merged, basedir: str | Path = '.', *, wait: bool = False,
+                      tick: Tick | None = None, k: Any = None, variables: Mapping[str, Any] = _NONE) -> Result:
+        """Create VM *name* from values that were already laid over one another; else as ``create_vm``.
+
+        *variables* are further values for templates, where the VM has none of that name.
+        """
+        try:
             provider = k or self.k
-            spec = decode_vm(keywords, honoured=getattr(provider, 'honours', HARDWARE), provider=self.type,
-                             where=merged.where)
+            keywords, extra, spec = self._decoded(name, merged, provider, basedir)
+            extra = {**{key: value for key, value in variables.items() if key not in keywords}, **extra}
         except KvirtError as error:
             return Result.failure(error)
         result = Result.of(provider.create(name, **keywords, **self._context(provider, extra, basedir)))
@@ -220,11 +262,8 @@ class Kconfig:
 
         A row has ``keyword``, ``value``, and ``origin``: the layer that it came from. InvalidInput names every fault.
         """
-        safe_name('VM', name)
         merged = self.vm_values(profile, overrides, customprofile)
-        keywords, _ = self._split(merged, Path(basedir))
-        decode_vm(keywords, honoured=getattr(registry.load(self._section.type), 'honours', HARDWARE), provider=self.type,
-                  where=merged.where)
+        self.decoded(name, merged, basedir)
         origins = {key: layer.source for key, layer in merged.origins.items()}
         builtin = {keyword.name: keyword.default for keyword in table()}
         given = [{'keyword': key, 'value': value, 'origin': origins.get(key, 'profile')}
@@ -239,18 +278,104 @@ class Kconfig:
 
         They belong to the plan *name* unless another is given. Static addresses, MAC addresses and uuid count up.
         """
-        def create(index: int) -> Result:
-            try:
-                values = {'plan': name, **(overrides or {}), **copy_values(merged, index)}
-            except KvirtError as error:
-                return Result.failure(error)
-            return self.create_vm(names[index], profile, values, customprofile, basedir=basedir, wait=wait,
-                                  tick=tick_for(names[index]) if tick_for else None)
+        def create(copy: str) -> Result:
+            return self.create_vm(copy, profile, copies[copy], customprofile, basedir=basedir, wait=wait,
+                                  tick=tick_for(copy) if tick_for else None)
 
-        names = copy_names(name, count)
+        copies = self.copies(name, count, profile, overrides, customprofile)
+        return dict(zip(copies, in_parallel(copies, create, workers=WAITING_AT_ONCE if wait else AT_ONCE), strict=True))
+
+    def copies(self, name: str, count: int, profile: str | None = None, overrides: Mapping[str, Any] | None = None,
+               customprofile: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+        """Return the *overrides* of each of *count* VMs, by its name. InvalidInput where one can't be counted up."""
         merged = self.vm_values(profile, overrides, customprofile).values
-        merged = {key: merged[key] for key in ('plan', *DISTINCT) if key in merged}
-        return dict(zip(names, in_parallel(range(count), create), strict=True))
+        distinct = {key: merged[key] for key in ('plan', *DISTINCT) if key in merged}
+        return {copy: {'plan': name, **(overrides or {}), **copy_values(distinct, index)}
+                for index, copy in enumerate(copy_names(name, count))}
+
+    def preview_vms(self, orders: Mapping[str, Mapping[str, Any]], profile: str | None = None,
+                    customprofile: Mapping[str, Any] | None = None, basedir: str | Path = '.') -> list[dict[str, Any]]:
+        """Return what ``create_vm`` would make of each name of *orders* with its overrides; see :mod:`kvirt.preview`.
+
+        Reads only. InvalidInput, NotFound: what is asked for could not be made.
+        """
+        from kvirt.preview import Preview
+        preview = Preview(self.client, self.type, self.k, self.settings.home, Path(basedir))
+        return [preview.of(name, *self._decoded(name, self.vm_values(profile, overrides, customprofile), self.k, basedir))
+                for name, overrides in orders.items()]
+
+    def list_offers(self, numcpus: int | None = None, memory: int | str | None = None, gpus: int | None = None,
+                    arch: str | None = None, spot: bool = False, clients: str = 'all') -> Offers:
+        """Return what *clients* (as -C takes them) have for a VM of at least this size, the cheapest first.
+
+        Without *gpus*, flavors that have some are left out; *arch* is x86_64 unless another is named. All clients are
+        asked at once; those that fail are in ``failures``.
+        """
+        from kvirt.offers import Wish, collect
+        wish = Wish.of(numcpus, memory, gpus or 0, arch or 'x86_64', spot)
+        return collect(self.settings.targets(clients), self.for_client, wish)
+
+    # plans
+
+    def open_plan(self, plan: str | None = None, inputfile: str | Path | None = None, *, inputstring: str | None = None,
+                  overrides: Mapping[str, Any] | None = None, stdin: str | None = None, trust: bool = False,
+                  pre: bool = True, tell: Callable[[str], None] = lambda line: None) -> Plan:
+        """Return the plan in *inputfile* (a file, folder, URL, or ``-`` for *stdin*), or *inputstring* itself, checked.
+
+        Without either, the plan of the current folder. *plan* is its name, that of its folder or file when absent.
+        *overrides* set its parameters. A plan with a script is refused unless *trust*, which runs it, or *pre* is false,
+        which leaves it out; *trust* also lets a plan from elsewhere run commands here. InvalidInput names every fault
+        with file and line; nothing is connected to.
+        """
+        from dataclasses import replace
+
+        from kvirt.plan.engine import Plan
+        from kvirt.plan.locate import locate, name_of
+        source = locate(inputfile, text=inputstring, plan=plan, stdin=stdin)
+        name = safe_name('plan', plan or name_of(source))
+        given = dict(overrides or {})
+        if given.pop('pre', pre) and source.script:
+            if not trust:
+                raise InvalidInput(Problem('this script would be run on this machine before the plan', str(source.script)),
+                                   hint='Read it, and trust the plan; or leave it out with -P pre=false')
+            from kvirt.plan.script import run_script
+            run_script(source, given, {'plan': name, **self.context()}, tell).expect()
+        section = {**self.settings.defaults, **self._section.values}
+        return Plan.of(replace(source, trusted=source.trusted or trust), name, self, given, rules=section.get('vmrules'))
+
+    def plan(self, plan: str, inputfile: str | Path | None = None, inputstring: str | None = None,
+             overrides: Mapping[str, Any] | None = None, url: str | None = None, update: bool = False, parallel: int = 10,
+             sink: Sink | None = None, trust: bool = False, pre: bool = True) -> Result:
+        """Carry out a plan: make what is not there; with *update* also change what differs.
+
+        The outcome has ``newvms existingvms failedvms``, lists of names, and ``reason`` where something failed. *sink* is
+        told each event; see :mod:`kvirt.plan.events`.
+        """
+        from kvirt.plan.engine import silent
+        try:
+            opened = self.open_plan(plan, url or inputfile, inputstring=inputstring, overrides=overrides, trust=trust,
+                                    pre=pre)
+            told = sink or silent
+            summary = (opened.update(opened.diff(), told, parallel=parallel) if update
+                       else opened.create(told, parallel=parallel))
+        except KvirtError as error:
+            return Result.failure(error, plan=plan, newvms=[], existingvms=[], failedvms=[])
+        return summary.result(plan)
+
+    def delete_plan(self, plan: str, *, parallel: int = 10, sink: Sink | None = None) -> Result:
+        """Delete the VMs and networks of a plan; the outcome has ``deletedvms``. NotFound when there are none."""
+        from kvirt.plan import found
+        from kvirt.plan.engine import silent
+        try:
+            things = found.everything(plan, [self])
+            if not things:
+                raise NotFound(f'there is nothing of plan {plan} on client {self.client}')
+        except KvirtError as error:
+            return Result.failure(error, plan=plan, deletedvms=[])
+        keep = bool({**self.settings.defaults, **self._section.values}.get('keep_networks'))
+        summary = found.delete(things, sink or silent, parallel=parallel, networks=not keep)
+        gone = [name for kind, name in summary.done if kind == 'vm']
+        return Result({**summary.result(plan), 'deletedvms': gone})
 
     def update_vm(self, name: str, values: Mapping[str, Any]) -> Result:
         """Change VM *name* as *values* say; see :func:`kvirt.update.update_vm`."""
@@ -282,6 +407,14 @@ class Kconfig:
             return {'overrides': extra, 'basedir': str(basedir), 'home': self.settings.home}
         return {'overrides': dict(extra)}
 
+    def _decoded(self, name: str, merged: Merged, provider: Any,
+                 basedir: str | Path) -> tuple[dict[str, Any], dict[str, Any], VmSpec]:
+        """Return the keywords of VM *name*, the values that only templates use, and the keywords decoded. InvalidInput."""
+        safe_name('VM', name)
+        keywords, extra = self._split(merged, Path(basedir))
+        return keywords, extra, decode_vm(keywords, honoured=getattr(provider, 'honours', SPECIAL), provider=self.type,
+                                          where=merged.where)
+
     def _split(self, merged: Merged, basedir: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         """Divide values into keywords and the values that only templates use; InvalidInput for what is neither."""
         from kvirt.guest.content import template_variables
@@ -293,93 +426,6 @@ class Kconfig:
         if problems:
             raise InvalidInput(problems)
         return keywords, extra
-
-    def wait_vm(self, name: str, spec: VmSpec | None = None, *, k: Any = None, tick: Tick | None = None) -> Result:
-        """Wait until the guest of VM *name* has configured itself, and ``waitcommand`` of *spec* succeeds."""
-        from kvirt.guest import ssh
-        from kvirt.wait import SYSTEM, StatusBoard, until
-        provider, spec = k or self.k, spec or VmSpec()
-        deadline = SYSTEM.now() + spec.wait_seconds
-
-        seen = [SYSTEM.now()]
-
-        def told(what: str) -> Callable[[float], None]:
-            def each(gone: float) -> None:
-                if tick:
-                    tick(what, gone)
-                if SYSTEM.now() - seen[0] > _LOOK_AGAIN:  # a guest that died does not answer; its host knows
-                    seen[0] = SYSTEM.now()
-                    _address(provider, name)
-            return each
-
-        def left() -> float:
-            return max(1.0, deadline - SYSTEM.now())
-
-        try:
-            if getattr(provider, 'pretends', False):
-                StatusBoard(provider).wait(name, {'running'}, timeout=left(), tick=told('status'))
-                return Result.success(name=name, ip=provider.ip(name))
-            if not provider.supports('ip'):
-                raise NotSupported(f'{self.type} does not tell addresses, so there is nothing to wait on')
-            until(lambda: _address(provider, name), what=f'VM {name} getting an address', timeout=left(),
-                  tick=told('address'))
-            target = self.ssh_target(name, k=provider, identity=self._identity(spec))
-            ssh.wait_configured(target, self.known_hosts, timeout=left(), cmds=spec.cmds, tick=told('configuration'))
-            if spec.waitcommand:
-                ssh.wait_command(target, self.known_hosts, spec.waitcommand, timeout=left(), tick=told('command'))
-        except KvirtError as error:
-            return Result.failure(error, name=name)
-        return Result.success(name=name, ip=target.host)
-
-    def _identity(self, spec: VmSpec) -> str | None:
-        """Return the private key beside a public one that *spec* names by its file, None when ssh is to find its own."""
-        files = (Path(key).expanduser() for key in spec.keys if key.endswith('.pub'))
-        return next((str(file.with_suffix('')) for file in files if file.with_suffix('').is_file()), None)
-
-    def ssh_target(self, name: str, user: str | None = None, k: Any = None, identity: str | None = None) -> Any:
-        """Return how to reach VM *name* by ssh, as a :class:`kvirt.guest.ssh.Target`.
-
-        *identity* is a private key file; without it the key of kvirt's home is offered, or what ssh finds by itself.
-        NotFound when there is no such VM, Conflict when it has no address.
-        """
-        from kvirt.guest.images import login_user
-        from kvirt.guest.keys import private_key_for
-        from kvirt.guest.ssh import Target
-        provider = k or self.k
-        known = provider.info(name)
-        if not known:
-            raise NotFound(f'VM {name} does not exist on client {self.client}')
-        if not known.get('ip'):
-            raise Conflict(f"VM {name} is {known['status']} and has no address yet")
-        if getattr(provider, 'pretends', False):
-            raise NotSupported(f'VM {name} only exists on paper, so there is nothing to reach by ssh')
-        key = identity or private_key_for(self.settings.home)
-        return Target(host=known['ip'], user=user or known.get('user') or login_user(known.get('image') or ''),
-                      port=int(known.get('userport') or 22), alias=self.ssh_alias(known),
-                      fingerprint=known.get('hostkey'), identity=str(key) if key else None, jump=self._jump(provider),
-                      insecure=not known.get('hostkey') and bool(known.get('insecure')))
-
-    def _jump(self, provider: Any) -> str | None:
-        """Return the host to reach VMs over, where the client says ``tunnel``; the provider's own by default."""
-        section = {**self.settings.defaults, **self._section.values}
-        if not section.get('tunnel'):
-            return None
-        host = section.get('tunnelhost') or getattr(provider, 'host', None)
-        return f"{section.get('tunneluser', 'root')}@{host}:{section.get('tunnelport', 22)}" if host else None
-
-    @property
-    def known_hosts(self) -> Path:
-        """kvirt's own file of ssh host keys."""
-        return self.settings.home / 'known_hosts'
-
-    def ssh_alias(self, known: Mapping[str, Any]) -> str:
-        """Return the name under which a VM's host key is kept: its id, so that a reused address or name is no matter."""
-        return f"{known.get('id') or known['name']}.kvirt"
-
-    def pin_host_key(self, known: Mapping[str, Any], public_key: str) -> None:
-        """Record the ssh host key of a VM (its ``id`` and ``name``), so that the first connection is already verified."""
-        from kvirt.guest import hostkeys
-        hostkeys.pin(self.known_hosts, self.ssh_alias(known), public_key)
 
     def delete_vm(self, name: str, snapshots: bool = False, keep_disks: bool = False) -> Result:
         """Delete VM *name* and forget its ssh host key. With *keep_disks* all its disks but the root one stay."""
@@ -394,14 +440,3 @@ class Kconfig:
             hostkeys.forget(self.known_hosts, self.ssh_alias(known))
         return result
 
-
-def _address(provider: Any, name: str) -> str | None:
-    """Return the address of a VM that is starting, None while it has none. Raises for one that will never have one."""
-    known = provider.info(name)
-    if not known:
-        raise NotFound(f'VM {name} went away')
-    if known['status'] in ('failed', 'stopped', 'terminated'):
-        raise Conflict(f"VM {name} is {known['status']}: its operating system did not come up",
-                       hint="Look at its serial console, and at the hypervisor's log")
-    ip: str | None = known.get('ip')
-    return ip

@@ -1,0 +1,89 @@
+"""The fourth step: every entry looked at, and every fault told at once. Nothing is connected to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from kvirt.errors import InvalidInput, KvirtError, Problem
+from kvirt.plan.events import Key
+from kvirt.plan.graph import Graph
+from kvirt.plan.kinds.containers import ContainerItem
+from kvirt.plan.kinds.infrastructure import DiskItem, ImageItem, NetworkItem, PoolItem
+from kvirt.plan.kinds.item import Item
+from kvirt.plan.kinds.jobs import AnsibleItem, WorkflowItem
+from kvirt.plan.kinds.services import BucketItem, DnsItem, LoadBalancerItem, SecurityGroupItem
+from kvirt.plan.kinds.vm import VmItem
+from kvirt.plan.parse import Entry
+from kvirt.plan.scope import Scope
+
+ITEMS: Mapping[str, type[Item]] = {item.kind: item for item in (
+    VmItem, NetworkItem, PoolItem, ImageItem, DiskItem, BucketItem, DnsItem, SecurityGroupItem, LoadBalancerItem,
+    ContainerItem, AnsibleItem, WorkflowItem)}
+
+
+class Checked:
+    """The items of a plan that was found right, and what each of them needs."""
+
+    def __init__(self, items: Mapping[Key, Item], needs: Mapping[Key, Sequence[Key]]) -> None:
+        self.items, self.needs = dict(items), dict(needs)
+
+    def in_order(self) -> list[Item]:
+        """Return the items, each after all that it needs."""
+        return [self.items[key] for key, _ in Graph(self.needs).in_order()]
+
+    def backwards(self) -> dict[Key, set[Key]]:
+        """Return what must be gone before each item can go: what needed it, but for what outlives that."""
+        turned: dict[Key, set[Key]] = {key: set() for key in self.items}
+        for key, wanted in self.needs.items():
+            for need in wanted:
+                first, then = (need, key) if self.items[key].outlives(need) else (key, need)
+                turned[then].add(first)
+        return turned
+
+
+def check(entries: Iterable[Entry], scope: Scope, found: Sequence[Problem] = ()) -> Checked:
+    """Return the items of *entries*. InvalidInput names every fault of every entry, and what was *found* before."""
+    known = [entry for entry in entries if entry.kind != 'profile']
+    problems: list[Problem] = list(found)
+    items: dict[Key, Item] = {}
+    for entry in known:
+        kind = ITEMS.get(entry.kind)
+        if kind is None:
+            problems.append(Problem(f'entries of type {entry.kind} can not be made yet', entry.where()))
+            continue
+        try:
+            item = kind(entry, scope)
+            items[item.key] = item
+        except InvalidInput as error:
+            problems += [_placed(problem, entry) for problem in error.problems]
+        except KvirtError as error:
+            problems.append(Problem(str(error), entry.where()))
+    needs: dict[Key, Sequence[Key]] = {}
+    for key, item in items.items():
+        try:
+            needs[key] = item.needs(items)
+        except InvalidInput as error:
+            problems += error.problems
+    if not problems:
+        problems += _circles(needs, items)
+    if problems:
+        raise InvalidInput(problems)
+    return Checked(items, needs)
+
+
+def _placed(problem: Problem, entry: Entry) -> Problem:
+    """Return a problem with its place in the plan's file; what it says of a place within the guest stays in its text."""
+    if problem.where.startswith(f'{entry.document.source}:') or not problem.where:
+        return Problem(f'{entry}: {problem.message}', problem.where or entry.where())
+    if re.match(r'.*:\d+$', problem.where) and '.' in problem.where.rpartition(':')[0]:
+        return Problem(f'{entry}: {problem.message}', problem.where)  # another file
+    return Problem(f'{entry}: {problem.where}: {problem.message}', entry.where(problem.where.split()[0]))
+
+
+def _circles(needs: Mapping[Key, Sequence[Key]], items: Mapping[Key, Item]) -> Iterable[Problem]:
+    try:
+        Graph({f'{kind} {name}': [f'{other} {called}' for other, called in wanted]
+               for (kind, name), wanted in needs.items()}).in_order()
+    except InvalidInput as error:
+        yield Problem(error.reason, next(iter(items.values())).entry.document.source)

@@ -1,0 +1,134 @@
+"""Plans without their file: what bears a plan's mark on the platforms, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from kvirt.errors import KvirtError, NotFound
+from kvirt.names import did_you_mean
+from kvirt.plan.events import Key, Sink, Verb
+from kvirt.plan.execute import Step, Summary, Tell, execute
+from kvirt.plan.kinds.item import attempt
+from kvirt.plan.scope import Config
+from kvirt.result import Result
+
+UNPLANNED = 'kvirt'
+"""The plan of VMs that were made without one."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A VM or network that bears a plan's mark."""
+
+    kind: str
+    name: str
+    config: Config
+    row: Mapping[str, Any]
+
+    @property
+    def key(self) -> Key:
+        """What tells it from all others of its plan."""
+        return self.kind, self.name
+
+
+def plans(configs: Iterable[Config]) -> list[dict[str, Any]]:
+    """Return a row for each plan that VMs belong to: ``plan vms running clients``, sorted by name."""
+    rows: dict[str, dict[str, Any]] = {}
+    for config in configs:
+        for vm in config.k.list():
+            if vm.get('plan') in (None, '', UNPLANNED):
+                continue
+            row = rows.setdefault(vm['plan'], {'plan': vm['plan'], 'vms': [], 'running': 0, 'clients': []})
+            row['vms'].append(vm['name'])
+            row['running'] += vm['status'] == 'running'
+            if config.client not in row['clients']:
+                row['clients'].append(config.client)
+    return [rows[name] for name in sorted(rows)]
+
+
+def vms(name: str, configs: Sequence[Config]) -> list[Found]:
+    """Return the VMs of plan *name*. NotFound when there are none."""
+    found, others = [], set()
+    for config in configs:
+        for row in config.k.list():
+            others.add(row.get('plan') or '')
+            if row.get('plan') == name:
+                found.append(Found('vm', row['name'], config, row))
+    if not found:
+        raise NotFound(f'there is no VM of plan {name}{did_you_mean(name, others - {name, ""})}')
+    return found
+
+
+def everything(name: str, configs: Sequence[Config]) -> list[Found]:
+    """Return the VMs and networks that bear the mark of plan *name*; none is no error."""
+    found: list[Found] = []
+    for config in configs:
+        found += [Found('vm', row['name'], config, row) for row in config.k.list() if row.get('plan') == name]
+        if config.k.supports('list_networks') and config.k.supports('delete_network'):
+            found += [Found('network', network, config, row) for network, row in config.k.list_networks().items()
+                      if row.get('plan') == name]
+    return found
+
+
+def delete(found: Sequence[Found], sink: Sink, *, parallel: int = 10, networks: bool = True) -> Summary:
+    """Delete what was found: the VMs, and then the networks that are free of others' VMs."""
+    inner = [thing.key for thing in found if thing.kind == 'vm']
+    steps = [Step(thing.key, 'delete', partial(deleted, thing), () if thing.kind == 'vm' else tuple(inner))
+             for thing in found if thing.kind == 'vm' or networks]
+    return execute(steps, sink, parallel=parallel)
+
+
+def deleted(thing: Found, tell: Tell) -> Result:
+    """Delete what was found; what is gone already is fine."""
+    if thing.kind == 'vm':
+        result = thing.config.delete_vm(thing.name, snapshots=True)
+    else:
+        result = attempt(thing.config.k.delete_network, thing.name)
+    return Result.success(changed=False) if not result.ok and result['error'] == NotFound.__name__ else result
+
+
+def act(found: Sequence[Found], verb: Verb, work: Callable[[Found], Any], sink: Sink, *, parallel: int = 10) -> Summary:
+    """Do *work* to each of what was found."""
+    return execute([Step(thing.key, verb, partial(_acted, thing, work)) for thing in found], sink, parallel=parallel)
+
+
+def _acted(thing: Found, work: Callable[[Found], Any], tell: Tell) -> Result:
+    return attempt(work, thing)
+
+
+def export(found: Sequence[Found]) -> dict[str, Any]:
+    """Return a plan that makes the like of what was found: as data, networks first."""
+    entries: dict[str, Any] = {}
+    for thing in found:
+        if thing.kind == 'network':
+            entries[thing.name] = {'type': 'network', **_kept(thing.row, ('cidr', 'dhcp', 'domain'))}
+            if thing.row.get('mode') in ('isolated', 'nat'):
+                entries[thing.name]['nat'] = thing.row['mode'] == 'nat'
+    several = len({thing.config.client for thing in found}) > 1
+    for thing in found:
+        if thing.kind == 'vm':
+            name = thing.name if thing.name not in entries else f'{thing.name}-{thing.config.client}'
+            entries[name] = {**({'name': thing.name} if name != thing.name else {}),
+                             **({'client': thing.config.client} if several else {}), **_vm(thing)}
+    return entries
+
+
+def _vm(thing: Found) -> dict[str, Any]:
+    try:
+        info = thing.config.k.info(thing.name)
+    except KvirtError:
+        info = {}
+    known: Mapping[str, Any] = info or thing.row
+    entry = _kept(known, ('image', 'profile', 'flavor', 'owner', 'domain', 'autostart', 'iso'))
+    if not entry.get('flavor'):
+        entry |= _kept(known, ('numcpus', 'memory'))
+    disks = [disk['size'] for disk in known.get('disks') or () if disk.get('size')]
+    nets = [net['net'] for net in known.get('nets') or () if net.get('net')]
+    return {**entry, **({'disks': disks} if disks else {}), **({'nets': nets} if nets else {})}
+
+
+def _kept(known: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: known[key] for key in keys if known.get(key) not in (None, '', False)}

@@ -1,0 +1,198 @@
+"""Entries that VMs stand on: networks, storage pools, images, and disks that several VMs share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Annotated, Any
+
+from kvirt import units
+from kvirt.errors import InvalidInput, Problem
+from kvirt.plan.events import Key
+from kvirt.plan.kinds.item import Change, Difference, Item, Keys, Tell, attempt
+from kvirt.result import Result
+from kvirt.spec import doc, texts
+
+
+def _cidr(value: Any) -> str:
+    return str(units.network(str(value)))
+
+
+class NetworkKeys(Keys, frozen=True, kw_only=True):
+    """The keys of a network; further ones are settings of the provider."""
+
+    cidr: Annotated[str | None, doc('plan', 'Addresses: 192.168.1.0/24', _cidr)] = None
+    nat: Annotated[bool, doc('plan', 'VMs reach the outside through an address of the host')] = True
+    dhcp: Annotated[bool, doc('plan', 'Addresses are given out')] = True
+    domain: Annotated[str | None, doc('plan', 'DNS domain')] = None
+
+
+class NetworkItem(Item):
+    """A network."""
+
+    kind = 'network'
+    Keys = NetworkKeys
+    open_keys = True
+
+    def _prepared(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {'client' if key == 'vmclient' else key: value for key, value in values.items()}
+
+    def exists(self) -> bool:
+        return self.name in self.live.networks()
+
+    def compare(self) -> Change:
+        if not self.exists():
+            return Change('create')
+        there = self.live.networks()[self.name]
+        if self.keys.cidr and there.get('cidr') and there['cidr'] != self.keys.cidr:
+            return Change('replace', (Difference('cidr', there['cidr'], self.keys.cidr),),
+                          'the addresses of a network can not be changed')
+        found = tuple(self._found(there))
+        return Change('update' if any(each.mend for each in found) else 'nothing', found)
+
+    def _found(self, there: Mapping[str, Any]) -> Iterator[Difference]:
+        can = self.k.supports('update_network')
+        for key in ('dhcp', 'domain'):
+            wanted = getattr(self.keys, key)
+            if key in self.entry.values and key in there and there[key] != wanted:
+                mend = (partial(self.k.update_network, self.name, **{key: wanted})) if can else None
+                yield Difference(key, there[key], wanted, mend)
+
+    def create(self, tell: Tell) -> Result:
+        keys = self.keys
+        return attempt(self.k.create_network, self.name, cidr=keys.cidr, dhcp=keys.dhcp, nat=keys.nat,
+                                                     domain=keys.domain, plan=self.scope.name, overrides=self.settings)
+
+    def delete(self, tell: Tell) -> Result:
+        return attempt(self.k.delete_network, self.name)
+
+    def made(self) -> bool:
+        return bool(self.live.networks().get(self.name, {}).get('plan') == self.scope.name)
+
+
+class PoolKeys(Keys, frozen=True, kw_only=True):
+    """The keys of a storage pool."""
+
+    path: Annotated[str | None, doc('plan', 'Folder, volume group or dataset')] = None
+    pooltype: Annotated[str, doc('plan', 'Kind of pool: dir, lvm, zfs, ...')] = 'dir'
+    thinpool: Annotated[str | None, doc('plan', 'Thin pool of the volume group')] = None
+
+
+class PoolItem(Item):
+    """A storage pool. It is kept when its plan is deleted: others may have put their disks in it."""
+
+    kind = 'pool'
+    Keys = PoolKeys
+
+    def exists(self) -> bool:
+        return self.name in self.live.pools()
+
+    def create(self, tell: Tell) -> Result:
+        keys = self.keys
+        return attempt(self.k.create_pool, self.name, keys.path, pooltype=keys.pooltype, thinpool=keys.thinpool)
+
+    def delete(self, tell: Tell) -> Result:
+        return attempt(self.k.delete_pool, self.name)
+
+    def made(self) -> bool:
+        return False
+
+
+class ImageKeys(Keys, frozen=True, kw_only=True):
+    """The keys of an image."""
+
+    url: Annotated[str | None, doc('plan', 'Where it is; a well-known one of that name when absent')] = None
+    pool: Annotated[str | None, doc('plan', 'Storage pool')] = None
+    size: Annotated[int | None, doc('plan', 'Size to grow it to, in GiB', units.disk_gib)] = None
+    cmds: Annotated[tuple[str, ...], doc('plan', 'Commands run in it', texts)] = ()
+
+
+class ImageItem(Item):
+    """An image. It is kept when its plan is deleted: downloads are for everybody."""
+
+    kind = 'image'
+    Keys = ImageKeys
+
+    def refers(self) -> Iterator[Key]:
+        if self.keys.pool:
+            yield 'pool', self.keys.pool
+
+    def exists(self) -> bool:
+        return self.name in self.live.images()
+
+    def create(self, tell: Tell) -> Result:
+        from kvirt.guest import images
+        keys = self.keys
+        url = keys.url
+        if url is None:
+            known = images.find(self.name)
+            if known is None:
+                raise InvalidInput(Problem(f'image {self.name} is not well-known, so it needs a url', self.entry.where()))
+            url = images.current(known).url
+
+        def progress(done: int, total: int | None) -> None:
+            tell(f'{done // 1024**2} of {total // 1024**2} MiB' if total else f'{done // 1024**2} MiB')
+        return attempt(self.k.add_image, url, keys.pool, short=self.name, cmds=keys.cmds, name=self.name,
+                                                size=keys.size, progress=progress)
+
+    def delete(self, tell: Tell) -> Result:
+        return attempt(self.k.delete_image, self.name, self.keys.pool)
+
+    def made(self) -> bool:
+        return False
+
+
+class DiskKeys(Keys, frozen=True, kw_only=True):
+    """The keys of a disk of its own."""
+
+    pool: Annotated[str | None, doc('plan', 'Storage pool')] = None
+    size: Annotated[int, doc('plan', 'Size in GiB', units.disk_gib)] = 10
+    thin: Annotated[bool, doc('plan', 'Allocate on write')] = True
+    image: Annotated[str | None, doc('plan', 'Image that it is a clone of; also template')] = None
+    vms: Annotated[tuple[str, ...], doc('plan', 'VMs that get it; several share it', texts)] = ()
+
+
+class DiskItem(Item):
+    """A disk that is attached to VMs once they are there."""
+
+    kind = 'disk'
+    Keys = DiskKeys
+
+    def _prepared(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {'image' if key == 'template' else key: value for key, value in values.items()}
+
+    def refers(self) -> Iterator[Key]:
+        if self.keys.pool:
+            yield 'pool', self.keys.pool
+        if self.keys.image:
+            yield 'image', self.keys.image
+        yield from (('vm', vm) for vm in self.keys.vms)
+
+    def _holders(self) -> list[str]:
+        return list(self.live.disks().get(self.name, {}).get('vms') or ())
+
+    def exists(self) -> bool:
+        return self.name in self.live.disks() and set(self.keys.vms) <= set(self._holders())
+
+    def create(self, tell: Tell) -> Result:
+        keys, k = self.keys, self.k
+        self.live.forget()
+        result = Result.success()
+        if self.name not in self.live.disks():
+            result = attempt(k.create_disk, self.name, keys.size, pool=keys.pool, thin=keys.thin, image=keys.image)
+        holders = self._holders()
+        for vm in keys.vms:
+            if result.ok and vm not in holders:
+                tell(f'attaching it to {vm}')
+                result = attempt(k.add_disk, vm, existing=self.name, pool=keys.pool,
+                                                          shareable=len(keys.vms) > 1)
+        return result
+
+    def present(self) -> bool:
+        return self.name in self.live.disks()
+
+    def outlives(self, need: Key) -> bool:
+        return need[0] == 'vm'  # a disk that a VM has can't be deleted
+
+    def delete(self, tell: Tell) -> Result:
+        return attempt(self.k.delete_disk, None, self.name, self.keys.pool)

@@ -1,0 +1,163 @@
+"""Reaching guests: waiting until one has configured itself, how to log in to it, and its pinned host key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kvirt.errors import Conflict, InvalidInput, KvirtError, NotFound, NotSupported
+from kvirt.result import Result
+from kvirt.settings import Client, Settings
+from kvirt.spec import VmSpec
+
+_LOOK_AGAIN = 15.0
+"""Seconds between looks at whether a VM that is waited for still runs."""
+
+Tick = Callable[[str, float], None]
+"""Told what is waited for, and the seconds gone by."""
+
+
+class Reach:
+    """The part of :class:`kvirt.config.Kconfig` that concerns guests."""
+
+    settings: Settings
+    client: str
+    type: str
+    _section: Client
+
+    @property
+    def k(self) -> Any:
+        """The provider."""
+        raise NotImplementedError
+
+    def wait_vm(self, name: str, spec: VmSpec | None = None, *, k: Any = None, tick: Tick | None = None) -> Result:
+        """Wait until the guest of VM *name* has configured itself, and ``waitcommand`` of *spec* succeeds."""
+        from kvirt.guest import ssh
+        from kvirt.wait import SYSTEM, StatusBoard, until
+        provider, spec = k or self.k, spec or VmSpec()
+        deadline = SYSTEM.now() + spec.wait_seconds
+
+        seen = [SYSTEM.now()]
+
+        def told(what: str) -> Callable[[float], None]:
+            def each(gone: float) -> None:
+                if tick:
+                    tick(what, gone)
+                if SYSTEM.now() - seen[0] > _LOOK_AGAIN:  # a guest that died does not answer; its host knows
+                    seen[0] = SYSTEM.now()
+                    _address(provider, name)
+            return each
+
+        def left() -> float:
+            return max(1.0, deadline - SYSTEM.now())
+
+        try:
+            if getattr(provider, 'pretends', False):
+                StatusBoard(provider).wait(name, {'running'}, timeout=left(), tick=told('status'))
+                return Result.success(name=name, ip=provider.ip(name))
+            if not provider.supports('ip'):
+                raise NotSupported(f'{self.type} does not tell addresses, so there is nothing to wait on')
+            until(lambda: _address(provider, name), what=f'VM {name} getting an address', timeout=left(),
+                  tick=told('address'))
+            target = self.ssh_target(name, k=provider, identity=self._identity(spec))
+            ssh.wait_configured(target, self.known_hosts, timeout=left(), cmds=spec.cmds, tick=told('configuration'))
+            if spec.waitcommand:
+                ssh.wait_command(target, self.known_hosts, spec.waitcommand, timeout=left(), tick=told('command'))
+        except KvirtError as error:
+            return Result.failure(error, name=name)
+        return Result.success(name=name, ip=target.host)
+
+    def _identity(self, spec: VmSpec) -> str | None:
+        """Return the private key beside a public one that *spec* names by its file, None when ssh is to find its own."""
+        files = (Path(key).expanduser() for key in spec.keys if key.endswith('.pub'))
+        return next((str(file.with_suffix('')) for file in files if file.with_suffix('').is_file()), None)
+
+    def ssh_target(self, name: str, user: str | None = None, k: Any = None, identity: str | None = None) -> Any:
+        """Return how to reach VM *name* by ssh, as a :class:`kvirt.guest.ssh.Target`.
+
+        *identity* is a private key file; without it the key of kvirt's home is offered, or what ssh finds by itself.
+        NotFound when there is no such VM, Conflict when it has no address.
+        """
+        from kvirt.guest.images import login_user
+        from kvirt.guest.keys import private_key_for
+        from kvirt.guest.ssh import Target
+        provider = k or self.k
+        known = provider.info(name)
+        if not known:
+            raise NotFound(f'VM {name} does not exist on client {self.client}')
+        if not known.get('ip'):
+            raise Conflict(f"VM {name} is {known['status']} and has no address yet")
+        if getattr(provider, 'pretends', False):
+            raise NotSupported(f'VM {name} only exists on paper, so there is nothing to reach by ssh')
+        key = identity or private_key_for(self.settings.home)
+        return Target(host=known['ip'], user=user or known.get('user') or login_user(known.get('image') or ''),
+                      port=int(known.get('userport') or 22), alias=self.ssh_alias(known),
+                      fingerprint=known.get('hostkey'), identity=str(key) if key else None, jump=self._jump(provider),
+                      insecure=not known.get('hostkey') and bool(known.get('insecure')))
+
+    def ansible_host(self, name: str) -> dict[str, Any]:
+        """Return what Ansible has to know to reach VM *name*, whose host key is verified."""
+        import shlex
+
+        from kvirt.guest import ssh
+        target = self.ssh_target(name)
+        if not target.insecure:
+            ssh.learn(target, self.known_hosts)
+        return {'ansible_host': target.host, 'ansible_user': target.user, 'ansible_port': target.port,
+                'ansible_ssh_common_args': shlex.join(ssh.options(target, self.known_hosts))}
+
+    def ssh_words(self, where: str) -> list[str]:
+        """Return the words of ssh to *where*: a VM of this client, with its verified host key, or ``[user@]host``."""
+        from kvirt.guest import ssh
+        user, _, name = where.rpartition('@')
+        if self.k.exists(name):
+            target = self.ssh_target(name, user=user or None)
+            if not target.insecure:
+                ssh.learn(target, self.known_hosts)
+            return ssh.command(target, self.known_hosts, extra=['-T'])
+        if not re.fullmatch(r'(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9.:-]*', where):
+            raise InvalidInput(f'{where!r} is no host to reach by ssh', hint='Write user@host, or the name of a VM')
+        return ['ssh', '-T', '-o', 'BatchMode=yes', '--', where]
+
+    def host_words(self) -> list[str]:
+        """Return the words that run a command on the host of the client: none where that is this machine."""
+        host = getattr(self.k, 'host', None)
+        if not host or not getattr(self.k, 'remote', False):
+            return []
+        return ['ssh', '-T', '-o', 'BatchMode=yes', '--', str(host)]
+
+    def _jump(self, provider: Any) -> str | None:
+        """Return the host to reach VMs over, where the client says ``tunnel``; the provider's own by default."""
+        section = {**self.settings.defaults, **self._section.values}
+        if not section.get('tunnel'):
+            return None
+        host = section.get('tunnelhost') or getattr(provider, 'host', None)
+        return f"{section.get('tunneluser', 'root')}@{host}:{section.get('tunnelport', 22)}" if host else None
+
+    @property
+    def known_hosts(self) -> Path:
+        """kvirt's own file of ssh host keys."""
+        return self.settings.home / 'known_hosts'
+
+    def ssh_alias(self, known: Mapping[str, Any]) -> str:
+        """Return the name under which a VM's host key is kept: its id, so that a reused address or name is no matter."""
+        return f"{known.get('id') or known['name']}.kvirt"
+
+    def pin_host_key(self, known: Mapping[str, Any], public_key: str) -> None:
+        """Record the ssh host key of a VM (its ``id`` and ``name``), so that the first connection is already verified."""
+        from kvirt.guest import hostkeys
+        hostkeys.pin(self.known_hosts, self.ssh_alias(known), public_key)
+
+
+def _address(provider: Any, name: str) -> str | None:
+    """Return the address of a VM that is starting, None while it has none. Raises for one that will never have one."""
+    known = provider.info(name)
+    if not known:
+        raise NotFound(f'VM {name} went away')
+    if known['status'] in ('failed', 'stopped', 'terminated'):
+        raise Conflict(f"VM {name} is {known['status']}: its operating system did not come up",
+                       hint="Look at its serial console, and at the hypervisor's log")
+    ip: str | None = known.get('ip')
+    return ip

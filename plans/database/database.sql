@@ -1,0 +1,2 @@
+CREATE ROLE "{{ user }}" LOGIN PASSWORD '{{ password | replace("'", "''") }}';
+CREATE DATABASE "{{ user }}" OWNER "{{ user }}";
