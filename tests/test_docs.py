@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kvirt.cli.main import main
+from kvirt.providers.catalog import CATALOG
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', *(page for page in sorted((ROOT / 'docs').rglob('*.md')) if page.parent.name != 'reference')]
@@ -76,6 +77,20 @@ def test_commands_in_the_text(page, command, world, capsys):
         started = 'false' if command.split()[1] in ('clone', 'update') else 'true'  # what the page says
         assert main(['create', 'vm', 'web', '-i', 'debian12', '-P', f'start={started}']) == 0
     run(command if not command.startswith('kvirt delete orphan') else f'{command} -y', capsys)
+
+
+def test_links_lead_somewhere():
+    for page in [*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md')]:
+        for target in re.findall(r'\]\(([^)#:]+)(?:#[^)]*)?\)', page.read_text()):
+            assert (page.parent / target).exists(), f'{page.relative_to(ROOT)} links to {target}'
+
+
+def test_every_provider_has_its_page():
+    index = (ROOT / 'docs' / 'index.md').read_text()
+    for entry in CATALOG:
+        page = ROOT / 'docs' / 'providers' / f'{entry.name}.md'
+        assert f'(providers/{entry.name}.md)' in index
+        assert '| what | meaning of `default` |' in page.read_text(), f'{page.name} says what default means'
 
 
 def test_the_library_of_the_readme(world, capsys):

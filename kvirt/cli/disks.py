@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from kvirt.cli import output
 from kvirt.cli.completion import choices, disks, images, pools, vms
 from kvirt.cli.context import Session, command
-from kvirt.cli.reads import by_name, from_clients
+from kvirt.cli.lists import listing
+from kvirt.cli.reads import by_name
 from kvirt.cli.targets import change, changes, one
 from kvirt.cli.types import name_argument, name_option, names_argument
 from kvirt.errors import InvalidInput
@@ -18,13 +18,8 @@ COLUMNS = ('name', 'pool', 'size', 'vms', 'path')
 _EXTRAS = ('diskname', 'serial', 'wwn', 'thin', 'shareable', 'existing')
 
 
-@command('disk', example='kvirt list disk')
-@click.option('-s', '--short', is_flag=True, help='Print names only.')
-def list_(session: Session, short: bool) -> int:
-    """List the volumes that are disks. Sizes are in GiB."""
-    rows, further, code = from_clients(session, lambda config: by_name(config.k.list_disks()))
-    output.rows(session, rows, [*COLUMNS[:1], *further, *COLUMNS[1:]], empty='There are no disks', short=short)
-    return code
+list_ = listing('disk', lambda config: by_name(config.k.list_disks()), COLUMNS, plural='disks',
+                about='Sizes are in GiB; images are listed by their own noun.')
 
 
 @command('disk', parameters=True, example='kvirt create disk -s 20 web')
@@ -53,6 +48,17 @@ def create(session: Session, name: str, size: str, image: str | None, interface:
                                          overrides=values, **direct))
     done = f'Volume {name} created' if novm else f'Disk added to VM {name}'
     return change(session, name, result, f'{done} on {config.client}')
+
+
+@command('disk', example='kvirt update disk --vm web -s 40 vda')
+@name_argument(disks, name='diskname')
+@name_option('--vm', help='VM that has it.', complete=vms, required=True)
+@click.option('-s', '--size', metavar='SIZE', required=True, help='New size in GiB, or with a unit; it can only grow.')
+def update(session: Session, diskname: str, vm: str, size: str) -> int:
+    """Grow a disk of a VM: a device or a volume. The file system in it is the guest's matter."""
+    target = one(session, vm)
+    result = Result.of(target.config.k.resize_disk(target.name, diskname, size))
+    return change(session, diskname, result, f'Disk {diskname} of VM {vm} is larger now on {target.config.client}')
 
 
 @command('disk', example='kvirt delete disk --vm web vdb')

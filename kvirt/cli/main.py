@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -16,10 +16,12 @@ from typing import Any
 import click
 
 from kvirt.cli.errors import BROKEN_PIPE, BUG, CANCELLED, DONE, report, report_bug
-from kvirt.cli.grammar import root
+from kvirt.cli.grammar import NOUN_ALIASES, root
 from kvirt.errors import KvirtError
 from kvirt.redact import RedactingFilter
 from kvirt.wait import CANCEL
+
+_DNS = ('dns', *(alias for alias, noun in NOUN_ALIASES.items() if noun == 'dns'))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,10 +84,15 @@ def _invoke(arguments: list[str]) -> int:
 
 def _wants_debug(arguments: Sequence[str]) -> bool:
     """Tell if debugging is asked for, before anything is parsed, since parsing can fail too."""
-    # What stands behind ssh may belong to the guest's command.
-    ends = [arguments.index(word) for word in ('--', 'ssh', 'scp') if word in arguments]
-    front = arguments[:min(ends, default=len(arguments))]
-    return '-d' in front or '--debug' in front
+    # What stands behind ssh may belong to the guest's command; behind 'create dns', -d is the domain.
+    front = _before(arguments, ('--', 'ssh', 'scp'))
+    return '--debug' in front or '-d' in (front if {'list', 'get'} & set(front) else _before(front, _DNS))
+
+
+def _before(arguments: Sequence[str], words: Iterable[str]) -> Sequence[str]:
+    """Return what stands before the first of *words*."""
+    ends = [arguments.index(word) for word in words if word in arguments]
+    return arguments[:min(ends, default=len(arguments))]
 
 
 @contextmanager

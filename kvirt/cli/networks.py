@@ -7,22 +7,17 @@ import click
 from kvirt.cli import output
 from kvirt.cli.completion import networks
 from kvirt.cli.context import Session, command
-from kvirt.cli.reads import by_name, from_clients
+from kvirt.cli.lists import listing
+from kvirt.cli.reads import by_name
 from kvirt.cli.targets import change, changes
 from kvirt.cli.types import name_argument, names_argument
-from kvirt.errors import NotFound
+from kvirt.errors import InvalidInput, NotFound
 from kvirt.result import Result
 
 COLUMNS = ('name', 'type', 'cidr', 'dhcp', 'domain', 'mode', 'plan')
 
 
-@command('network', example='kvirt list network')
-@click.option('-s', '--short', is_flag=True, help='Print names only.')
-def list_(session: Session, short: bool) -> int:
-    """List networks."""
-    rows, further, code = from_clients(session, lambda config: by_name(config.k.list_networks()))
-    output.rows(session, rows, [*COLUMNS[:1], *further, *COLUMNS[1:]], empty='There are no networks', short=short)
-    return code
+list_ = listing('network', lambda config: by_name(config.k.list_networks()), COLUMNS, plural='networks')
 
 
 @command('network', example='kvirt info network default')
@@ -52,6 +47,27 @@ def create(session: Session, name: str, cidr: str | None, isolated: bool, domain
     result = Result.of(config.k.create_network(name, cidr=cidr, dhcp=not nodhcp, nat=not isolated, domain=domain,
                                                plan=plan, overrides=values))
     return change(session, name, result, f'Network {name} created on {config.client}')
+
+
+@command('network', parameters=True, example='kvirt update network --domain lab.example.com lab')
+@name_argument(networks)
+@click.option('-i', '--isolated', is_flag=True, help='Take the way out away.')
+@click.option('--domain', metavar='DOMAIN', help='DNS domain.')
+@click.option('--nodhcp', is_flag=True, help='End DHCP.')
+def update(session: Session, name: str, isolated: bool, domain: str | None, nodhcp: bool) -> int:
+    """Change a network. -P dhcp, nat, plan, and what only its provider knows."""
+    values = session.parameters()
+    dhcp, nat, plan = (values.pop(key, None) for key in ('dhcp', 'nat', 'plan'))
+    dhcp, nat = (False if nodhcp else dhcp), (False if isolated else nat)
+    for key, value in (('dhcp', dhcp), ('nat', nat)):
+        if value not in (None, True, False):
+            raise InvalidInput(f'{key}: expected true or false, got {value!r}')
+    if not values and all(value is None for value in (dhcp, nat, plan, domain)):
+        raise InvalidInput('nothing to change was given', hint='Give --domain, or -P nat=true')
+    config = session.one_client()
+    result = Result.of(config.k.update_network(name, dhcp=dhcp, nat=nat, domain=domain,
+                                               plan=None if plan is None else str(plan), overrides=values))
+    return change(session, name, result, f'Network {name} updated on {config.client}')
 
 
 @command('network', example='kvirt delete network -y lab')

@@ -37,6 +37,18 @@ def create(session: Session, name: str, network: str, model: str) -> int:
     return change(session, name, result, f'Card on network {network} added to VM {name} on {target.config.client}')
 
 
+@command('nic', example='kvirt update nic -i 1 -n lab web')
+@name_argument(vms)
+@click.option('-i', '--index', type=click.IntRange(0), metavar='N', default=0, show_default=True,
+              help='Number of the card, from 0.')
+@name_option('-n', '--network', help='Network to connect it to.', complete=networks, required=True)
+def update(session: Session, name: str, index: int, network: str) -> int:
+    """Connect a network card of VM NAME to another network."""
+    target = one(session, name)
+    result = Result.of(target.config.k.update_nic(target.name, index, network))
+    return change(session, name, result, f'Card {index} of VM {name} is on network {network} on {target.config.client}')
+
+
 @command('nic', example='kvirt delete nic -i eth1 web')
 @name_argument(vms)
 @name_option('-i', '--interface', help='Device, MAC address or network of the card.')

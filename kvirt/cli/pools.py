@@ -7,6 +7,7 @@ import click
 from kvirt.cli import output
 from kvirt.cli.completion import choices, pools
 from kvirt.cli.context import Session, command
+from kvirt.cli.lists import list_options, show
 from kvirt.cli.reads import from_clients
 from kvirt.cli.targets import change, changes
 from kvirt.cli.types import name_argument, name_option, names_argument
@@ -17,13 +18,13 @@ COLUMNS = ('name', 'type', 'path', 'capacity', 'available', 'status')
 
 
 @command('pool', example='kvirt list pool')
-@click.option('-s', '--short', is_flag=True, help='Print names only.')
-def list_(session: Session, short: bool) -> int:
+@list_options(*COLUMNS)
+def list_(session: Session, short: bool, sort: str | None) -> int:
     """List storage pools. Sizes are in GiB."""
-    bare = short or session.output == 'name'
+    bare = (short or session.output == 'name') and sort in (None, 'name')
     rows, further, code = from_clients(session, lambda config: [
         {'name': name, **({} if bare else config.k.info_pool(name))} for name in config.k.list_pools()])
-    output.rows(session, rows, [*COLUMNS[:1], *further, *COLUMNS[1:]], empty='There are no pools', short=short)
+    show(session, rows, COLUMNS, further, sort=sort, empty='There are no pools', short=short)
     return code
 
 

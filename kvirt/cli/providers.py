@@ -9,6 +9,7 @@ import click
 from kvirt.cli import output
 from kvirt.cli.completion import providers
 from kvirt.cli.context import Session, command
+from kvirt.cli.text import plain
 from kvirt.cli.types import name_argument
 
 
@@ -35,7 +36,10 @@ def info(session: Session, name: str) -> None:
     if session.output != 'table':
         output.facts(session, known)
         return
-    output.facts(session, {key: known[key] for key in ('name', 'title', 'aliases', 'summary', 'honours')})
+    output.facts(session, {key: known[key] for key in ('name', 'title', 'aliases', 'summary', 'honours', 'permissions',
+                                                     'prices')})
+    for note in known['security']:
+        click.echo(f'security: {plain(note)}')
     click.echo()
     output.rows(session, known['options'], ('option', 'type', 'default', 'meaning', 'environment'))
     click.echo()

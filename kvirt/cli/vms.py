@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from kvirt.cli import output
-from kvirt.cli.completion import FIELDS, choices, vms
+from kvirt.cli.completion import FIELDS, vms
 from kvirt.cli.context import Session, command
 from kvirt.cli.errors import report, worst
+from kvirt.cli.lists import list_options, show
 from kvirt.cli.types import names_argument
-from kvirt.errors import InvalidInput, NotFound
+from kvirt.errors import NotFound
 
 FILTERS = ('name', 'status', 'ip', 'image', 'network', 'plan', 'profile')
 _FIRST = ('name', 'status', 'ip', 'id', 'plan', 'profile', 'image', 'flavor', 'numcpus', 'memory', 'location')
@@ -20,10 +21,8 @@ COLUMNS = ('name', 'status', 'ip', 'image', 'plan', 'profile')
 
 
 @command('vm', parameters=True, example='kvirt list vm -P status=running -P plan=web')
-@click.option('-s', '--short', is_flag=True, help='Print names only.')
-@click.option('--sort', 'key', metavar='FIELD', default='name', help='Sort by this field.',
-              shell_complete=choices(*FIELDS))
-def list_(session: Session, short: bool, key: str) -> int:
+@list_options(*FIELDS, default='name')
+def list_(session: Session, short: bool, sort: str) -> int:
     """List VMs.
 
     -P filters: name, status, ip, image, network, plan or profile; a value may hold * and ?.
@@ -32,14 +31,7 @@ def list_(session: Session, short: bool, key: str) -> int:
     from kvirt.filters import matching
     wanted = session.parameters()
     rows, further, code = from_clients(session, lambda config: matching(config.k, wanted))
-    if key not in FIELDS and rows and not any(key in row for row in rows):
-        raise InvalidInput(f"there is no field '{key}' to sort by", hint=f"Fields are {', '.join(rows[0])}")
-    rows.sort(key=lambda row: (row.get(key) is None, not isinstance(row.get(key), int), row.get(key) or 0
-                               if isinstance(row.get(key), int) else str(row.get(key) or '')))
-    columns = [*COLUMNS[:1], *further, *COLUMNS[1:]]
-    if key not in columns:
-        columns.append(key)
-    output.rows(session, rows, columns, empty='There are no VMs', short=short)
+    show(session, rows, COLUMNS, further, sort=sort, fields=FIELDS, empty='There are no VMs', short=short)
     return code
 
 

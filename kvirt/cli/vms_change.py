@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kvirt.cli.completion import vms
+from kvirt.cli.completion import flavors, vms
 from kvirt.cli.context import Session, command
 from kvirt.cli.targets import Target, act, change, one, targets
 from kvirt.cli.types import name_argument, name_option, names_argument
@@ -99,16 +99,30 @@ def clone(session: Session, name: str, base: str, full: bool, start: bool) -> in
 
 @command('vm', parameters=True, example='kvirt update vm -P memory=4g -P autostart=true web')
 @names_argument(vms)
-def update(session: Session, names: tuple[str, ...]) -> int:
+@name_option('--flavor', help='Resize to this flavor; the power may go off for it.', complete=flavors)
+def update(session: Session, names: tuple[str, ...], flavor: str | None) -> int:
     """Change VMs, by default the last one created.
 
     -P numcpus, memory, flavor, autostart, iso (empty: none), information, cloudinit=false; what is no keyword becomes a
     field of the VM's metadata.
     """
     values = session.parameters()
+    if flavor is not None:
+        values['flavor'] = flavor
     if not values:
         raise InvalidInput('nothing to change was given', hint='Give it with -P: -P memory=2048')
     return act(session, targets(session, names), lambda vm: vm.config.update_vm(vm.name, values), 'updated')
+
+
+@command('vm', example='kvirt export vm -i golden web')
+@name_argument(vms, required=False)
+@click.option('-i', '--image', metavar='NAME', help="Name of the image; the VM's own when absent.")
+def export(session: Session, name: str | None, image: str | None) -> int:
+    """Make an image of the root disk of a stopped VM, by default of the last one created."""
+    target = one(session, name)
+    result = Result.of(target.config.k.export(target.name, image))
+    made = str(result.get('image') or image or target.name)
+    return change(session, made, result, f'Image {made} made from VM {target.name} on {target.config.client}')
 
 
 @command('vm', example='kvirt rename vm web www')

@@ -14,7 +14,7 @@ from kvirt.cli.completion import images, profiles
 from kvirt.cli.context import Session, command
 from kvirt.cli.errors import report, worst
 from kvirt.cli.types import name_argument, name_option
-from kvirt.errors import InvalidInput, KvirtError, Problem
+from kvirt.errors import AlreadyExists, InvalidInput, KvirtError, Problem
 
 if TYPE_CHECKING:
     from kvirt.config import Kconfig
@@ -53,7 +53,7 @@ def _layers(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option('-w', '--wait', is_flag=True, help='Return when the guest has configured itself.')
 @click.option('--console', is_flag=True, help='Open the display afterwards.')
 @click.option('-s', '--serial', is_flag=True, help='Open the serial console afterwards.')
-@click.option('--dry-run', is_flag=True, help='Show what the VM would be made of, and where each value comes from.')
+@click.option('--dry-run', is_flag=True, help='Show what would be made, and what a month of it costs; make nothing.')
 def create(session: Session, name: str | None, profile: str | None, profilefile: str | None, image: str | None,
            count: int | None, force: bool, keep: bool, wait: bool, console: bool, serial: bool, dry_run: bool) -> int:
     """Create a VM; without a name it gets one.
@@ -61,11 +61,11 @@ def create(session: Session, name: str | None, profile: str | None, profilefile:
     -P sets keywords ('kvirt list keyword' shows them), variables of templates, and in UPPERCASE the guest's environment.
     """
     order = _order(session, name, profile, profilefile, image)
-    if dry_run:
-        return _show(session, order)
     if count is not None and (console or serial):
         raise InvalidInput('--console and --serial are for one VM')
     _refuse_nothing_to_boot(order)
+    if dry_run:
+        return _preview(session, order, count, force)
     if force:
         _clear(session, order, count, keep)
     outcomes = _created(session, order, count, wait)
@@ -124,6 +124,41 @@ def _from_file(path: Path) -> tuple[str, dict[str, Any]]:
         raise InvalidInput(Problem(f'expected one profile, found {len(found.names())}', str(path)))
     name = found.names()[0]
     return name, {'profile': name, **found.raw(name)}
+
+
+def _preview(session: Session, order: Order, count: int | None, force: bool) -> int:
+    """Show what would be made and what it costs; a VM that could not be made makes a failure."""
+    from kvirt.preview import total
+    orders = {order.name: order.values} if count is None else order.config.copies(
+        order.name, count, order.profile, order.values, order.custom)
+    found = order.config.preview_vms(orders, order.profile, order.custom)
+    output.facts(session, [_priced(made) for made in found] if session.output == 'table' else
+                 found[0] if count is None else found)
+    problems = [problem for made in found for problem in made['problems']]
+    for problem in problems:
+        if force:
+            session.say(f'{problem}, and is deleted first')
+        else:
+            report(AlreadyExists(problem))
+    for note in dict.fromkeys(note for made in found for note in made['notes']):
+        session.say(f'Mind: {note}')
+    cost, currency = total(found)
+    unknown = ', '.join(dict.fromkeys(what for made in found for what in made['unknown']))
+    if cost is not None:
+        session.say(f"{'VM' if count is None else f'{count} VMs'}: about {cost:.2f} {currency or ''} a month".rstrip())
+    if unknown:
+        session.say(f"{'Without the price of' if cost is not None else 'No price is known for'}: {unknown}")
+    return 1 if problems and not force else 0
+
+
+def _priced(made: dict[str, Any]) -> dict[str, Any]:
+    """Return a preview as people read it: prices as a list, and nothing that is said in words below."""
+    shown = {key: value for key, value in made.items()
+             if key not in ('items', 'monthly', 'currency', 'unknown', 'problems', 'notes')}
+    if made['items']:
+        shown['cost of a month'] = {item['what']: 'not known' if item['monthly'] is None else
+                                    f"{item['monthly']:.2f} {made['currency'] or ''}".rstrip() for item in made['items']}
+    return shown
 
 
 def _show(session: Session, order: Order) -> int:

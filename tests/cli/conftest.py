@@ -14,6 +14,7 @@ import pytest
 from kvirt.cli.main import main
 
 ROOT = Path(__file__).parents[2]
+KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAiG4Fz3qUtUuA1YBTm0oWbDQz0GOx0qRBFwD1Kbd0pN laptop'
 CONFIG = """\
 default:
   client: lab

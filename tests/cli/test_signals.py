@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kvirt.errors import Cancelled
 from kvirt.wait import CANCEL
 
 from .conftest import ROOT, Run, command
@@ -55,6 +56,31 @@ def test_a_create_that_is_interrupted_leaves_nothing(home: Path, kvirt: Run, mon
     monkeypatch.setenv('KVIRT_HOME', str(home))
     for noun in ('vm', 'disk', 'orphans'):
         assert kvirt('list', noun, '-o', 'json').out == '[]\n'
+
+
+def test_of_several_that_are_interrupted_none_is_half_made(home: Path, kvirt: Run,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    from kvirt.providers.fake import faults
+    strike, seen = faults.Faults.at_step, []
+
+    def interrupt(self: faults.Faults, step: str) -> None:
+        seen.append(step)
+        if seen.count('nics') == 3 and step == 'nics':
+            os.kill(os.getpid(), signal.SIGINT)
+            with pytest.raises(Cancelled):
+                CANCEL.sleep(10)
+        strike(self, step)
+
+    monkeypatch.setattr(faults.Faults, 'at_step', interrupt)
+    done = kvirt('create', 'vm', '-i', 'debian12', '-c', '20', 'web')
+    assert (done.code, done.err.splitlines()[-1]) == (130, 'Cancelled')
+    monkeypatch.undo()
+    monkeypatch.setenv('KVIRT_HOME', str(home))
+    made = kvirt('list', 'vm', '-o', 'name').out.split()
+    assert len(made) < 20
+    assert not made or f"{', '.join(f'VM {name}' for name in made)} made before that on lab" in done.err
+    assert kvirt('list', 'orphans', '-o', 'json').out == '[]\n'
+    assert kvirt('list', 'disk', '-o', 'name').out.split() == [f'{name}_0.img' for name in made]
 
 
 def test_the_next_command_in_this_process_is_not_cancelled(kvirt: Run) -> None:

@@ -60,6 +60,44 @@ def test_several_at_once(kvirt: Run) -> None:
     assert names(kvirt) == []
 
 
+def test_several_are_made_at_the_same_time_and_wait_together(kvirt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    from kvirt.config import AT_ONCE
+    from kvirt.providers.fake import Kfake
+    create, meeting = Kfake._create, threading.Barrier(AT_ONCE, timeout=10)
+
+    def patient(self: Kfake, *args: object) -> object:
+        meeting.wait()  # goes on when all the others are being made as well
+        return create(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Kfake, '_create', patient)
+    assert kvirt('create', 'vm', '-i', 'debian12', '-c', str(AT_ONCE), 'n').code == 0
+    meeting = threading.Barrier(AT_ONCE + 2, timeout=10)
+    assert kvirt('create', 'vm', '-i', 'debian12', '-c', str(AT_ONCE + 2), '--wait', 'm').code == 0
+
+
+def test_copies_of_a_profile_differ_where_they_must(kvirt: Run, home: Path) -> None:
+    (home / 'profiles.yml').write_text('fixed:\n  image: debian12\n  plan: mine\n  uuid: '
+                                       '00000000-0000-0000-0000-00000000000f\n  ip0: 192.168.122.50\n  netmask0: 24\n')
+    assert kvirt('create', 'vm', '-p', 'fixed', '-c', '2', 'n').code == 0
+    rows = json.loads(kvirt('list', 'vm', '-o', 'json').out)
+    assert [(row['name'], row['ip'], row['id'][-2:], row['plan']) for row in rows] == [
+        ('n-0', '192.168.122.50', '0f', 'mine'), ('n-1', '192.168.122.51', '10', 'mine')]
+    (home / 'profiles.yml').write_text('last:\n  image: debian12\n  ip0: 255.255.255.255\n  netmask0: 24\n')
+    done = kvirt('create', 'vm', '-p', 'last', '-c', '2', 'm')
+    assert (done.code, len(done.errors), names(kvirt)) == (2, 1, ['n-0', 'n-1']), 'nothing is made of what can not be'
+
+
+def test_all_that_fail_are_told(kvirt: Run, home: Path) -> None:
+    text = (home / 'config.yml').read_text()
+    (home / 'config.yml').write_text(text.replace('lab.db\n', 'lab.db\n  faults: [capacity]\n', 1))
+    done = kvirt('create', 'vm', '-i', 'debian12', '-c', '3', 'n', '-o', 'json')
+    assert (done.code, len(done.errors)) == (1, 3)
+    assert [(row['name'], row['error']) for row in json.loads(done.out)] == [
+        (f'n-{index}', 'OutOfCapacity') for index in range(3)]
+
+
 def test_one_that_fails_among_several_is_told_and_the_others_stand(kvirt: Run) -> None:
     assert kvirt('create', 'vm', '-i', 'debian12', 'n-1').code == 0
     done = kvirt('create', 'vm', '-i', 'debian12', '-c', '3', 'n')
@@ -108,16 +146,15 @@ def test_a_vm_that_could_not_boot_is_refused_unless_it_need_not(kvirt: Run) -> N
     assert kvirt('create', 'vm', '-P', 'start=false', 'empty').code == 0
 
 
-def test_the_dry_run_makes_nothing_and_tells_origins(kvirt: Run, home: Path) -> None:
+def test_the_configuration_of_a_vm_tells_origins(kvirt: Run, home: Path) -> None:
     (home / 'profiles.yml').write_text('small:\n  image: debian12\n  numcpus: 1\n')
-    done = kvirt('create', 'vm', '-p', 'small', '-P', 'memory=2g', '--dry-run', 'web', '-o', 'json')
+    done = kvirt('info', 'vm-config', '-p', 'small', '-P', 'memory=2g', 'web', '-o', 'json')
     origins = {row['keyword']: (row['value'], row['origin']) for row in json.loads(done.out)}
     assert origins['memory'] == ('2g', 'parameter')
     assert origins['numcpus'] == (1, 'profile small')
     assert origins['pool'] == ('default', 'built-in')
     assert names(kvirt) == []
-    assert kvirt('info', 'vm-config', '-p', 'small', '-P', 'memory=2g', 'web', '-o', 'json').out == done.out
-    assert kvirt('create', 'vm', '-p', 'small', '-P', 'memory=2q', '--dry-run', 'web').code == 2
+    assert kvirt('info', 'vm-config', '-p', 'small', '-P', 'memory=2q', 'web').code == 2
 
 
 def test_filters_and_sorting(web: Run) -> None:

@@ -1,0 +1,321 @@
+"""Plans: looking at them, making them, comparing them with what is there, deleting them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kvirt.cli import output
+from kvirt.cli.completion import plans as complete_plans
+from kvirt.cli.context import Session, command
+from kvirt.cli.errors import report
+from kvirt.cli.planview import view
+from kvirt.cli.types import name_argument, names_argument
+from kvirt.errors import InvalidInput, KvirtError, NotFound
+
+if TYPE_CHECKING:
+    from kvirt.plan.engine import Plan
+    from kvirt.plan.execute import Summary
+
+INCOMPLETE = 4
+"""The exit code of a plan of which something failed, or was not done."""
+
+
+def _source(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where a plan is."""
+    for decorator in (
+            click.option('-u', '--url', metavar='URL', help='Fetch the plan from there.'),
+            click.option('-f', '--inputfile', metavar='FILE', help="File or folder of the plan, or - for standard input.")):
+        function = decorator(function)
+    return function
+
+
+def _carried_out(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of what works on several entries at a time."""
+    return click.option('--parallel', metavar='N', type=click.IntRange(1, 100), default=10, show_default=True,
+                        help='Work on that many entries at a time.')(function)
+
+
+def _trusted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that lets a plan run commands on this machine."""
+    return click.option('--trust', is_flag=True, help='Let the plan run its script, and one from elsewhere its commands, '
+                                                      'on this machine.')(function)
+
+
+def _opened(session: Session, name: str | None, inputfile: str | None, url: str | None, *,
+            trust: bool | None = None) -> Plan:
+    """Return the plan, checked. *trust*: let it run its script; False asks, and None leaves the script out."""
+    if inputfile and url:
+        raise InvalidInput('a plan is a file or a URL, and not both')
+    stdin = sys.stdin.read() if inputfile == '-' else None
+    config, given = session.one_client(any_of_group=True), session.parameters(implicit=True)
+    if trust is False and given.get('pre', True) and not stdin:
+        from kvirt.plan.locate import locate
+        script = locate(url or inputfile, plan=name).script
+        if script:
+            session.confirm(f'Run {script} on this machine first?')
+            trust = True
+    return config.open_plan(name, url or inputfile, stdin=stdin, overrides=given, trust=bool(trust), pre=trust is not None,
+                            tell=session.say)
+
+
+@command('plan', parameters=True, example='kvirt create plan -f web.yml -P workers=3 shop')
+@name_argument(required=False)
+@_source
+@_carried_out
+@click.option('--dry-run', is_flag=True, help='Show what would be made and what a month of it costs; make nothing.')
+@_trusted
+def create(session: Session, name: str | None, inputfile: str | None, url: str | None, parallel: int, dry_run: bool,
+           trust: bool) -> int:
+    """Make what a plan says, as parallel as its entries allow. What is there already stays as it is.
+
+    What fails makes only what needs it be left out, and the exit code 4. The same command again goes on with it.
+    """
+    plan = _opened(session, name, inputfile, url, trust=None if dry_run else trust)
+    if dry_run:
+        _differences(session, plan, {key: change for key, change in plan.diff().items() if change.action == 'create'},
+                     empty='Everything is there')
+        return 0
+    with view(session, plan.name) as sink:
+        summary = plan.create(sink, parallel=parallel)
+    return _told(session, plan.name, summary)
+
+
+@command('plan', parameters=True, example='kvirt update plan -f web.yml -P memory=4g shop')
+@name_argument(required=False)
+@_source
+@_carried_out
+@click.option('--replace', is_flag=True, help='Delete and make again what can not be changed; its disks are lost.')
+@_trusted
+def update(session: Session, name: str | None, inputfile: str | None, url: str | None, parallel: int, replace: bool,
+           trust: bool) -> int:
+    """Make what is missing of a plan, and change what is not as it says: exactly what 'diff plan' shows."""
+    plan = _opened(session, name, inputfile, url, trust=trust)
+    changes = plan.diff()
+    replaced = [key for key, change in changes.items() if change.action == 'replace']
+    if replaced and replace:
+        session.confirm(f"Delete and make again {', '.join(f'{kind} {called}' for kind, called in replaced)}?")
+    with view(session, plan.name) as sink:
+        summary = plan.update(changes, sink, parallel=parallel, replace=replace)
+    for kind, called in replaced if not replace else ():
+        session.say(f'{kind} {called} was not replaced: give --replace')
+    return _told(session, plan.name, summary)
+
+
+@command('plan', parameters=True, example='kvirt diff plan -f web.yml shop')
+@name_argument(required=False)
+@_source
+def diff(session: Session, name: str | None, inputfile: str | None, url: str | None) -> int:
+    """Show in what the platforms differ from a plan. The exit code is 0 when in nothing, and 3 otherwise."""
+    plan = _opened(session, name, inputfile, url)
+    return _differences(session, plan, plan.diff(), empty='Nothing differs')
+
+
+@command('plan', parameters=True, example='kvirt check plan -f web.yml')
+@name_argument(required=False)
+@_source
+def check(session: Session, name: str | None, inputfile: str | None, url: str | None) -> int:
+    """Look for faults in a plan, and tell all of them. Nothing is connected to."""
+    plan = _opened(session, name, inputfile, url)
+    session.say(f'Plan {plan.name}: {len(plan.checked.items)} entries, no fault')
+    output.rows(session, [{'type': item.kind, 'name': item.name, 'client': item.config.client,
+                           'needs': [f'{kind}/{called}' for kind, called in plan.checked.needs[item.key]]}
+                          for item in plan.checked.in_order()], ('type', 'name', 'client', 'needs'))
+    return 0
+
+
+@command('plan', parameters=True, example='kvirt render plan -f web.yml -P workers=3')
+@name_argument(required=False)
+@_source
+def render(session: Session, name: str | None, inputfile: str | None, url: str | None) -> int:
+    """Print a plan with its templates expanded."""
+    from kvirt.plan.locate import locate, name_of
+    from kvirt.plan.render import render as expanded
+    config = session.one_client(any_of_group=True)
+    source = locate(url or inputfile, plan=name, stdin=sys.stdin.read() if inputfile == '-' else None)
+    context = {'plan': name or name_of(source), **config.context()}
+    from kvirt.redact import redact
+    click.echo(redact(expanded(source, session.parameters(implicit=True), context).text), nl=False)
+    return 0
+
+
+@command('plan', parameters=True, example='kvirt delete plan shop')
+@name_argument(required=False, complete=complete_plans)
+@_source
+@_carried_out
+def delete(session: Session, name: str | None, inputfile: str | None, url: str | None, parallel: int) -> int:
+    """Delete what a plan made: its VMs and networks by their marks; with the plan's file the rest of its entries too.
+
+    Images and storage pools stay.
+    """
+    from kvirt.plan import found
+    plan = _opened(session, name, inputfile, url) if inputfile or url else None
+    wanted = plan.name if plan else name
+    if wanted is None:
+        raise InvalidInput('which plan? Name it, or give its file with -f')
+    configs = [session.config(client) for client in session.clients]
+    things = found.everything(wanted, configs)
+    if not things and plan is None:
+        raise NotFound(f'there is nothing of plan {wanted} on {", ".join(config.client for config in configs)}',
+                       hint="'kvirt list plan' shows them all")
+    session.confirm(f'Delete plan {wanted}: {_counted([thing.key for thing in things])}?')
+    with view(session, wanted) as sink:
+        summary = (plan.delete(sink, parallel=parallel, further=things) if plan
+                   else found.delete(things, sink, parallel=parallel))
+    return _told(session, wanted, summary)
+
+
+@command('plan', example='kvirt list plan')
+def list_(session: Session) -> int:
+    """List the plans that VMs belong to."""
+    from kvirt.plan import found
+    rows = found.plans([session.config(client) for client in session.clients])
+    output.rows(session, rows, ('plan', 'vms', 'running', 'clients'), key='plan', empty='There are no plans')
+    return 0
+
+
+@command('plan', parameters=True, example='kvirt info plan -f web.yml')
+@name_argument(required=False, complete=complete_plans)
+@_source
+def info(session: Session, name: str | None, inputfile: str | None, url: str | None) -> int:
+    """Show the parameters of a plan's file and what it would make; without a file, what there is of a plan."""
+    from kvirt.plan import found
+    if name and not inputfile and not url:
+        things = found.vms(name, [session.config(client) for client in session.clients])
+        rows = [{**thing.row, 'client': thing.config.client} for thing in things]
+        output.rows(session, rows, ('name', 'status', 'ip', 'image', 'profile', 'client'))
+        return 0
+    from kvirt.plan.locate import locate
+    from kvirt.plan.parameters import declared
+    source = locate(url or inputfile, plan=name, stdin=sys.stdin.read() if inputfile == '-' else None)
+    known = declared(source)
+    for key in ('description', 'info'):
+        if known.about.get(key):
+            session.say(str(known.about[key]).strip())
+    output.rows(session, [{'parameter': each.name, 'default': '(required)' if each.required else
+                           '(secret)' if each.secret else each.default, 'description': each.description,
+                           'choices': list(each.choices)} for each in known.parameters.values()],
+                ('parameter', 'default', 'description', 'choices'), key='parameter', empty='It has no parameters')
+    return 0
+
+
+def _verb(verb: str, done: str, about: str, *, soft: bool = False) -> click.Command:
+    """Make the command that does something to all VMs of plans."""
+    def run(session: Session, names: tuple[str, ...], **options: Any) -> int:
+        from kvirt.plan import found
+        code = 0
+        for name in names:
+            things = found.vms(name, [session.config(client) for client in session.clients])
+
+            def work(thing: Any) -> Any:
+                return getattr(thing.config.k, verb)(thing.name, **options)
+            with view(session, name) as sink:
+                summary = found.act(things, verb, work, sink)  # type: ignore[arg-type]
+            code = max(code, _told(session, name, summary))
+        return code
+    run.__doc__ = about
+    made: Callable[..., Any] = names_argument(complete_plans, required=True)(run)
+    if soft:
+        made = click.option('-s', '--soft', is_flag=True, help='Ask their operating systems.')(made)
+    return command('plan', example=f'kvirt {verb} plan shop')(made)
+
+
+start = _verb('start', 'started', 'Start the VMs of plans.')
+stop = _verb('stop', 'stopped', 'Stop the VMs of plans.', soft=True)
+restart = _verb('restart', 'restarted', 'Restart the VMs of plans.')
+
+
+def _snapshots(verb: str, operation: str, about: str) -> click.Command:
+    """Make the command that does something about a snapshot of all VMs of a plan."""
+    def run(session: Session, name: str, snapshot: str) -> int:
+        from kvirt.plan import found
+        things = found.vms(name, [session.config(client) for client in session.clients])
+        with view(session, name) as sink:
+            summary = found.act(things, 'revert' if verb == 'revert' else 'snapshot',
+                                lambda thing: getattr(thing.config.k, operation)(snapshot, thing.name), sink)
+        return _told(session, name, summary)
+    run.__doc__ = about
+    made = name_argument(name='snapshot')(run)
+    made = name_argument(complete=complete_plans)(made)
+    return command('plan-snapshot', example=f'kvirt {verb} plan-snapshot shop before')(made)
+
+
+create_snapshot = _snapshots('create', 'create_snapshot', 'Take a snapshot of every VM of a plan.')
+delete_snapshot = _snapshots('delete', 'delete_snapshot', 'Delete a snapshot of every VM of a plan.')
+revert_snapshot = _snapshots('revert', 'revert_snapshot', 'Bring every VM of a plan back to a snapshot.')
+
+
+@command('plan', example='kvirt export plan shop > shop.yml')
+@name_argument(complete=complete_plans)
+def export(session: Session, name: str) -> int:
+    """Print a plan that makes the like of what there is of a plan. What goes on inside of the guests is not in it."""
+    from kvirt.plan import found
+    from kvirt.yamlfile import dump
+    things = found.everything(name, [session.config(client) for client in session.clients])
+    if not any(thing.kind == 'vm' for thing in things):
+        raise NotFound(f'there is no VM of plan {name}', hint="'kvirt list plan' shows them all")
+    click.echo(dump(found.export(things)), nl=False)
+    return 0
+
+
+# telling
+
+def _differences(session: Session, plan: Plan, changes: Mapping[Any, Any], *, empty: str) -> int:
+    rows = []
+    for (kind, name), change in changes.items():
+        if change.action == 'nothing' and not change.differences and not change.reason:
+            continue
+        rows.append({'action': change.action, 'type': kind, 'name': name, 'reason': change.reason, 'changes': [
+            {'what': each.what, 'now': each.now, 'wanted': each.wanted,
+             'possible': bool(each.mend) or change.action == 'replace'} for each in change.differences]})
+    if session.output != 'table':
+        output.rows(session, rows, ('action', 'type', 'name'))
+        return 3 if rows else 0
+    if not rows:
+        session.say(empty)
+    signs = {'create': '+', 'update': '~', 'replace': '!', 'nothing': ' '}
+    for row in rows:
+        click.echo(f"{signs[row['action']]} {row['type']} {row['name']}{': ' if row['reason'] else ''}{row['reason']}")
+        for each in row['changes']:
+            now = '' if each['now'] is None else f"{each['now']} -> "
+            what = 'none' if each['wanted'] is None else each['wanted']
+            click.echo(f"    {each['what']}: {now}{what}{'' if each['possible'] else ' (can not be changed)'}")
+    _priced(session, plan, changes)
+    return 3 if rows else 0
+
+
+def _priced(session: Session, plan: Plan, changes: Mapping[Any, Any]) -> None:
+    """Say what the changes cost each month, and what no price is known for."""
+    sums, unknown = plan.costs(changes)
+    for currency, monthly in sums.items():
+        session.say(f"A month of it costs about {abs(monthly):.2f} {currency} {'more' if monthly > 0 else 'less'}")
+    if unknown:
+        shown = ', '.join(unknown[:5]) + (f' and {len(unknown) - 5} more' if len(unknown) > 5 else '')
+        session.say(f'No price is known for {shown}')
+
+
+def _told(session: Session, plan: str, summary: Summary) -> int:
+    """Say how it went; return the exit code."""
+    changed = summary.changed()
+    if summary.ok:
+        session.say(f'Plan {plan}: {_counted(changed)} done' if changed else f'Plan {plan}: nothing to do')
+    else:
+        # What failed was told when it did; what was left out because of it is told once, at its cause.
+        for key, failure in summary.failed.items():
+            behind = [f'{kind} {name}' for (kind, name), because in summary.skipped.items() if because == key]
+            report(KvirtError(f"{key[0]} {key[1]}: {failure['reason']}"
+                              f"{'. Left out because of it: ' + ', '.join(behind) if behind else ''}"))
+        session.say(f'Plan {plan}: {_counted(changed)} done, {len(summary.failed)} failed, {len(summary.skipped)} left out')
+    output.results(session, [dict(summary.result(plan))], several=False)
+    return 0 if summary.ok else 130 if summary.interrupted else INCOMPLETE
+
+
+def _counted(keys: Any) -> str:
+    counts: dict[str, int] = {}
+    for kind, _ in keys:
+        counts[kind] = counts.get(kind, 0) + 1
+    return ', '.join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items()) or 'nothing'
+
