@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Generate the reference pages from the tables that the program itself uses, or check that they are up to date.
+"""Generate the reference from the tables that the program itself uses, or check that it is up to date.
 
-    extras/docgen.py            write docs/reference/*.md
+    extras/docgen.py            write docs/reference/*.md, and the generated part of docs/providers/*.md
     extras/docgen.py --check    exit 1 and name the pages that differ from what would be written
 """
 
@@ -22,10 +22,13 @@ from kvirt.cli.grammar import NOUN_ALIASES, VERB_ALIASES, root  # noqa: E402
 from kvirt.keywords import Keyword, entry_keys, table  # noqa: E402
 from kvirt.providers.catalog import CATALOG  # noqa: E402
 from kvirt.providers.describe import describe  # noqa: E402
-from kvirt.spec import KEYWORDS  # noqa: E402
+from kvirt.spec import CLOUD, HARDWARE, KEYWORDS  # noqa: E402
 
 FOLDER = ROOT / 'docs' / 'reference'
+PROVIDERS = ROOT / 'docs' / 'providers'
 MARKS = {'supported': '✓', 'not yet': 'not yet', 'never': '–'}
+BEGIN = '<!-- What follows is generated from the provider itself: change it there, then run make docs. -->'
+END = '<!-- End of what is generated. -->'
 
 
 def row(cells: Iterable[Any]) -> str:
@@ -128,7 +131,7 @@ def keywords() -> list[str]:
     group_of = {keyword.name: keyword.group for keyword in found}
     for group in dict.fromkeys(group_of[name] for name in KEYWORDS):  # in the order of the struct
         lines += [f'## {group.capitalize()}', '']
-        if group == 'hardware':
+        if group in ('hardware', 'cloud'):
             lines += ['Only the providers that say so honour these: see [capabilities](capabilities.md).', '']
         lines += listing(('keyword', 'type', 'default', 'meaning'),
                          (cells(keyword) for keyword in found if keyword.group == group))
@@ -149,24 +152,35 @@ def capabilities() -> list[str]:
     """The page of what each provider can do."""
     known = {entry.name: describe(entry.name) for entry in CATALOG}
     lines = ['# What each provider can do', '',
-             'Computed from what their classes define. ✓ supported; – never, with the reason below.', '']
+             'Computed from what their classes define. ✓ supported; ✓ waits: as well, and it may take minutes; '
+             '– never, with the reason below; not yet: nobody has written it. A connection can lack more than its class '
+             '(an old libvirt, a key that is not given), and says so when it is asked.', '']
     first = next(iter(known.values()))
     marks = {name: {one['operation']: one for one in facts['operations']} for name, facts in known.items()}
     for area in dict.fromkeys(operation['area'] for operation in first['operations']):
         names = [operation['operation'] for operation in first['operations'] if operation['area'] == area]
         lines += [f'## {area.capitalize()}', '', *listing(('operation', *known), (
-            (f'`{name}`', *(MARKS[marks[provider][name]['mark']] for provider in known)) for name in names))]
+            (f'`{name}`', *(mark_of(marks[provider][name]) for provider in known)) for name in names))]
     lines += ['## Reasons', '']
-    for provider, operations in marks.items():
-        never = {name: one['reason'] for name, one in operations.items() if one['mark'] == 'never'}
-        for reason in dict.fromkeys(never.values()):
-            names = ', '.join(f'`{name}`' for name in never if never[name] == reason)
-            lines.append(f'* **{provider}**: {reason}: {names}')
-    lines += ['', '## Hardware keywords', '']
-    honoured = sorted({keyword for facts in known.values() for keyword in facts['honours']})
-    lines += listing(('keyword', *known), ((f'`{keyword}`', *('✓' if keyword in known[provider]['honours'] else ''
-                                                              for provider in known)) for keyword in honoured))
+    for provider, facts in known.items():
+        lines += [f'* **{provider}**: {line}' for line in reasons(facts)]
+    for title, group in (('Hardware keywords', HARDWARE), ('Cloud keywords', CLOUD)):
+        lines += ['', f'## {title}', '', *listing(('keyword', *known), (
+            (f'`{keyword}`', *('✓' if keyword in known[provider]['honours'] else '' for provider in known))
+            for keyword in sorted(group)))]
     return lines
+
+
+def mark_of(operation: dict[str, Any]) -> str:
+    """Return how an operation is marked."""
+    return MARKS[operation['mark']] + (' waits' if operation['waits'] and operation['mark'] == 'supported' else '')
+
+
+def reasons(facts: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each reason why a provider never does something, with the operations it stands for."""
+    never = {one['operation']: one['reason'] for one in facts['operations'] if one['mark'] == 'never'}
+    for reason in dict.fromkeys(never.values()):
+        yield f"{reason}: {', '.join(f'`{name}`' for name in never if never[name] == reason)}"
 
 
 def options() -> list[str]:
@@ -178,11 +192,15 @@ def options() -> list[str]:
         facts = describe(entry.name)
         also = f" Also called {', '.join(f'`{alias}`' for alias in entry.aliases)}." if entry.aliases else ''
         extra = f" Needs `pip install 'kvirt[{entry.name}]'`." if entry.requires else ''
-        lines += [f'## {entry.name}', '', f'{entry.title}.{also}{extra}', '']
-        lines += listing(('option', 'type', 'default', 'meaning'), (
-            (f"`{option['option']}`", option['type'], shown(option['default']), meaning_of(option))
-            for option in facts['options']))
+        lines += [f'## {entry.name}', '', f'{entry.title}.{also}{extra}', '', *option_table(facts)]
     return lines
+
+
+def option_table(facts: dict[str, Any]) -> list[str]:
+    """Return the table of a provider's options."""
+    return listing(('option', 'type', 'default', 'meaning'), (
+        (f"`{option['option']}`", option['type'], shown(option['default']), meaning_of(option))
+        for option in facts['options']))
 
 
 def meaning_of(option: dict[str, Any]) -> str:
@@ -191,6 +209,39 @@ def meaning_of(option: dict[str, Any]) -> str:
     if option['environment']:
         further.append('or ' + ', '.join(f'`{name}`' for name in option['environment']) + ' in the environment')
     return f"{option['meaning']}{' (' + '; '.join(further) + ')' if further else ''}"
+
+
+def of_provider(name: str) -> list[str]:
+    """The generated part of a provider's page: all that the provider says of itself."""
+    facts = describe(name)
+    lines = ['## Options', '', *option_table(facts)]
+    if facts['honours']:
+        lines += ['## Keywords', '', 'Beside those that hold everywhere, it honours '
+                  + ', '.join(f'`{keyword}`' for keyword in facts['honours'])
+                  + '. See [all keywords](../reference/keywords.md).', '']
+    if facts['permissions']:
+        lines += ['## Permissions', '', *listing(('the credentials must be allowed', 'what for'), (
+            (', '.join(f'`{each}`' for each in permission.split(', ')), purpose)
+            for permission, purpose in facts['permissions'].items()))]
+    if facts['prices']:
+        lines += ['## Prices', '', facts['prices'], '']
+    if facts['security']:
+        lines += ['## Security', '', *(f'* {note}' for note in facts['security']), '']
+    unwritten = [f"`{one['operation']}`" for one in facts['operations'] if one['mark'] == 'not yet']
+    never = list(reasons(facts))
+    if never or unwritten:
+        lines += ['## What it does not do', '', *(f'* {line}' for line in never),
+                  *([f"* not yet written: {', '.join(unwritten)}"] if unwritten else []), '']
+    return lines
+
+
+def with_generated_part(text: str, name: str) -> str:
+    """Return the page of a provider with its generated part made anew."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f'docs/providers/{name}.md has no place for what is generated: a line {BEGIN!r}, and one {END!r}')
+    return '\n'.join([f'{before}{BEGIN}', '', *of_provider(name), f'{END}{after}'])
 
 
 PAGES: dict[str, Callable[[], list[str]]] = {'commands.md': commands, 'keywords.md': keywords,
@@ -207,9 +258,12 @@ def text_of(page: Callable[[], list[str]]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Write the pages, or with --check compare them."""
     stale = []
-    for name, page in PAGES.items():
-        path = FOLDER / name
-        text = text_of(page)
+    texts = {FOLDER / name: text_of(page) for name, page in PAGES.items()}
+    for entry in CATALOG:
+        page_of = PROVIDERS / f'{entry.name}.md'
+        before = page_of.read_text(encoding='utf-8') if page_of.is_file() else f'# {entry.name}\n\n{BEGIN}\n{END}\n'
+        texts[page_of] = with_generated_part(before, entry.name)
+    for path, text in texts.items():
         if path.is_file() and path.read_text(encoding='utf-8') == text:
             continue
         stale.append(str(path.relative_to(ROOT)))

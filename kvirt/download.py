@@ -46,7 +46,7 @@ def local_copy(url: str, *, folder: Path | None = None, checksums: str | None = 
     match is InvalidInput. NotFound, Unauthorized and Unavailable tell the fate of the request.
     """
     with tempfile.TemporaryDirectory(prefix='.kvirt-', dir=folder) as temporary:
-        if re.match(r'https?://', url):
+        if re.match(r'https?://[^/]', url):
             fetched = Path(temporary, 'fetched')
             _fetch(url, fetched, progress, clock)
             if checksums:

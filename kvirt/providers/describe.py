@@ -21,7 +21,9 @@ def describe(name: str) -> dict[str, Any]:
     return {'name': entry.name, 'title': entry.title, 'aliases': list(entry.aliases),
             'requires': list(entry.requires),
             'summary': ', '.join(f'{marks.count(mark)} {mark}' for mark in dict.fromkeys(marks)),
-            'honours': sorted(getattr(provider, 'honours', ())), 'options': options_of(provider),
+            'honours': sorted(getattr(provider, 'honours', ())),
+            'permissions': dict(getattr(provider, 'permissions', {})), 'prices': getattr(provider, 'prices', ''),
+            'security': list(getattr(provider, 'security', ())), 'options': options_of(provider),
             'operations': operations_of(provider)}
 
 

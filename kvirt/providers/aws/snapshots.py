@@ -1,0 +1,111 @@
+"""Snapshots: of all disks of a VM at one moment, as after a power cut.
+
+A revert makes new volumes of them and puts them in the place of the present ones; disks that were added since stay.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from kvirt.base import waits
+from kvirt.errors import AlreadyExists, Conflict, NotFound
+from kvirt.names import did_you_mean
+from kvirt.providers.aws.account import pages, tags_of, to_tags
+from kvirt.providers.aws.storage import Storage
+from kvirt.providers.aws.vms import Vms
+from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
+from kvirt.undo import Undo
+
+
+class Snapshots(Vms, Storage):
+    """The snapshots of VMs."""
+
+    def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
+        found = pages(self.ec2_of(instance), 'describe_snapshots', 'Snapshots', {'tag:vm': [instance['InstanceId']]},
+                      OwnerIds=['self'])
+        return sorted((each for each in found if 'snapshot' in tags_of(each)),
+                      key=lambda each: (each['StartTime'], tags_of(each).get('taken', ''), each['SnapshotId']))
+
+    def _list_snapshots(self, base: str) -> list[str]:
+        return list(dict.fromkeys(tags_of(each)['snapshot'] for each in self.snapshots_of_vm(self.instance(base))))
+
+    def _create_snapshot(self, name: str, base: str) -> None:
+        instance = self.instance(base)
+        if any(tags_of(each)['snapshot'] == name for each in self.snapshots_of_vm(instance)):
+            raise AlreadyExists(f'VM {base} has a snapshot {name}')
+        # One call marks all disks alike, so where each belongs stands on every one of them.
+        devices = ','.join(f"{each['Ebs']['VolumeId']}={each['DeviceName']}" for each in instance['BlockDeviceMappings'])
+        tags = {'Name': f"{base}-{name}", 'vm': instance['InstanceId'], 'snapshot': name, 'devices': devices,
+                'taken': f'{time.time():.6f}', MARK: new_request()}
+        self.ec2_of(instance).create_snapshots(
+            InstanceSpecification={'InstanceId': instance['InstanceId']},
+            TagSpecifications=[{'ResourceType': 'snapshot', 'Tags': to_tags(tags)}])
+
+    def _parts(self, instance: Mapping[str, Any], base: str, name: str) -> list[dict[str, Any]]:
+        """Return the EBS snapshots of a snapshot. NotFound suggests the likely one."""
+        there = self.snapshots_of_vm(instance)
+        found = [each for each in there if tags_of(each)['snapshot'] == name]
+        if not found:
+            known = {tags_of(each)['snapshot'] for each in there}
+            raise NotFound(f'VM {base} has no snapshot {name}{did_you_mean(name, known)}')
+        return found
+
+    def _delete_snapshot(self, name: str, base: str) -> None:
+        instance = self.instance(base)
+        for part in self._parts(instance, base, name):
+            self.ec2_of(instance).delete_snapshot(SnapshotId=part['SnapshotId'])
+
+    @waits
+    def _revert_snapshot(self, name: str, base: str) -> None:
+        """Bring a VM back, all its disks or none. One that runs is stopped for that, and started again."""
+        instance = self.instance(base)
+        ec2, vm, running = self.ec2_of(instance), instance['InstanceId'], instance['State']['Name'] != 'stopped'
+        parts = {_device(each): each for each in self._parts(instance, base, name)}
+        unfinished = [each['SnapshotId'] for each in parts.values() if each['State'] != 'completed']
+        if unfinished:
+            raise Conflict(f'snapshot {name} of VM {base} is still being copied', hint='Try again when it is done')
+        if running:
+            self.allowed(instance, 'stoppable')
+        old = {each['DeviceName']: each['Ebs'] for each in instance['BlockDeviceMappings'] if each['DeviceName'] in parts}
+        request = new_request()
+        with Undo().translating(self.translate) as undo:
+            undo.add(f'the new disks of VM {base}', lambda: self._unmake_volumes(ec2, request))
+            fresh = {device: self._copy(ec2, instance, part, request) for device, part in parts.items()}
+            if running:
+                undo.add(f'the stop of VM {base}', lambda: ec2.start_instances(InstanceIds=[vm]))
+                self.stop_and_wait(instance)
+            undo.add(f'the disks of VM {base}', lambda: self._put_back(ec2, vm, old))
+            for device, volume in fresh.items():
+                if device in old:
+                    ec2.detach_volume(VolumeId=old[device]['VolumeId'], InstanceId=vm)
+                    self.await_volume(ec2, old[device]['VolumeId'], 'available')
+                self._attach(ec2, volume, vm, device, ours=old.get(device, {}).get('DeleteOnTermination', True))
+            ec2.delete_tags(Resources=list(fresh.values()), Tags=[{'Key': MAKER}])
+        for each in old.values():
+            ec2.delete_volume(VolumeId=each['VolumeId'])
+        if running:
+            ec2.start_instances(InstanceIds=[vm])
+
+    def _copy(self, ec2: Any, instance: Mapping[str, Any], part: Mapping[str, Any], request: str) -> str:
+        asked = {'SnapshotId': part['SnapshotId'], 'VolumeType': 'gp3'}
+        return self._make(ec2, instance['Placement']['AvailabilityZone'], asked,
+                          {MARK: request, MAKER: maker(time.time())})
+
+    def _put_back(self, ec2: Any, vm: str, old: Mapping[str, Mapping[str, Any]]) -> None:
+        """Give a VM the disks that it had."""
+        [instance] = self.instances({'instance-id': [vm]}, [ec2.meta.region_name])
+        now = {each['DeviceName']: each['Ebs']['VolumeId'] for each in instance['BlockDeviceMappings']}
+        for device, before in old.items():
+            if now.get(device) not in (None, before['VolumeId']):
+                ec2.detach_volume(VolumeId=now[device], InstanceId=vm)
+                self.await_volume(ec2, now[device], 'available')
+            if now.get(device) != before['VolumeId']:
+                self._attach(ec2, before['VolumeId'], vm, device, ours=before.get('DeleteOnTermination', True))
+
+
+def _device(part: Mapping[str, Any]) -> str:
+    """Return the device that the volume of an EBS snapshot was attached as."""
+    devices = dict(pair.split('=', 1) for pair in tags_of(part).get('devices', '').split(',') if '=' in pair)
+    return str(devices.get(part['VolumeId'], part['VolumeId']))
