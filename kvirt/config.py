@@ -21,10 +21,11 @@ from kvirt import redact
 from kvirt.base.options import decode_options, meta_of
 from kvirt.copies import DISTINCT, copy_names, copy_values
 from kvirt.decode import field_types
-from kvirt.errors import InvalidInput, KvirtError, NotFound, Problem, Unavailable
+from kvirt.errors import AlreadyExists, InvalidInput, KvirtError, NotFound, Problem, Unavailable
 from kvirt.keywords import table
 from kvirt.names import did_you_mean, safe_name
 from kvirt.parallel import in_parallel
+from kvirt.plan.facade import Plans
 from kvirt.profiles import Layer, Merged, Profiles, merge
 from kvirt.providers import registry
 from kvirt.reach import Reach, Tick
@@ -35,8 +36,6 @@ from kvirt.update import update_vm
 
 if TYPE_CHECKING:
     from kvirt.offers import Offers
-    from kvirt.plan.engine import Plan
-    from kvirt.plan.events import Sink
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ _NONE: Mapping[str, Any] = {}
 
 
 
-class Kconfig(Reach):
+class Kconfig(Reach, Plans):
     """A client of the configuration, its provider in ``k``, and what concerns both.
 
     The provider is connected to when ``k`` is first used. *client* is a name of the configuration, ``fake``, a libvirt
@@ -241,14 +240,21 @@ class Kconfig(Reach):
 
         *variables* are further values for templates, where the VM has none of that name.
         """
+        from kvirt.confpools import ConfPools, wish_of
         try:
             provider = k or self.k
+            pools, wish = ConfPools(self.settings), wish_of(merged.values)[1]
+            name = pools.name(wish.name) if wish.name else name
+            if wish:
+                merged = Merged(pools.fill(name, *wish_of(merged.values)), merged.origins)
             keywords, extra, spec = self._decoded(name, merged, provider, basedir)
             extra = {**{key: value for key, value in variables.items() if key not in keywords}, **extra}
         except KvirtError as error:
             return Result.failure(error)
         result = Result.of(provider.create(name, **keywords, **self._context(provider, extra, basedir)))
         if not result.ok:
+            if wish and result['error'] != AlreadyExists.__name__:
+                pools.release(name)
             return result
         if result.get('hostkey') and not spec.insecure:
             self.pin_host_key(result, result['hostkey'])
@@ -315,68 +321,6 @@ class Kconfig(Reach):
         wish = Wish.of(numcpus, memory, gpus or 0, arch or 'x86_64', spot)
         return collect(self.settings.targets(clients), self.for_client, wish)
 
-    # plans
-
-    def open_plan(self, plan: str | None = None, inputfile: str | Path | None = None, *, inputstring: str | None = None,
-                  overrides: Mapping[str, Any] | None = None, stdin: str | None = None, trust: bool = False,
-                  pre: bool = True, tell: Callable[[str], None] = lambda line: None) -> Plan:
-        """Return the plan in *inputfile* (a file, folder, URL, or ``-`` for *stdin*), or *inputstring* itself, checked.
-
-        Without either, the plan of the current folder. *plan* is its name, that of its folder or file when absent.
-        *overrides* set its parameters. A plan with a script is refused unless *trust*, which runs it, or *pre* is false,
-        which leaves it out; *trust* also lets a plan from elsewhere run commands here. InvalidInput names every fault
-        with file and line; nothing is connected to.
-        """
-        from dataclasses import replace
-
-        from kvirt.plan.engine import Plan
-        from kvirt.plan.locate import locate, name_of
-        source = locate(inputfile, text=inputstring, plan=plan, stdin=stdin)
-        name = safe_name('plan', plan or name_of(source))
-        given = dict(overrides or {})
-        if given.pop('pre', pre) and source.script:
-            if not trust:
-                raise InvalidInput(Problem('this script would be run on this machine before the plan', str(source.script)),
-                                   hint='Read it, and trust the plan; or leave it out with -P pre=false')
-            from kvirt.plan.script import run_script
-            run_script(source, given, {'plan': name, **self.context()}, tell).expect()
-        section = {**self.settings.defaults, **self._section.values}
-        return Plan.of(replace(source, trusted=source.trusted or trust), name, self, given, rules=section.get('vmrules'))
-
-    def plan(self, plan: str, inputfile: str | Path | None = None, inputstring: str | None = None,
-             overrides: Mapping[str, Any] | None = None, url: str | None = None, update: bool = False, parallel: int = 10,
-             sink: Sink | None = None, trust: bool = False, pre: bool = True) -> Result:
-        """Carry out a plan: make what is not there; with *update* also change what differs.
-
-        The outcome has ``newvms existingvms failedvms``, lists of names, and ``reason`` where something failed. *sink* is
-        told each event; see :mod:`kvirt.plan.events`.
-        """
-        from kvirt.plan.engine import silent
-        try:
-            opened = self.open_plan(plan, url or inputfile, inputstring=inputstring, overrides=overrides, trust=trust,
-                                    pre=pre)
-            told = sink or silent
-            summary = (opened.update(opened.diff(), told, parallel=parallel) if update
-                       else opened.create(told, parallel=parallel))
-        except KvirtError as error:
-            return Result.failure(error, plan=plan, newvms=[], existingvms=[], failedvms=[])
-        return summary.result(plan)
-
-    def delete_plan(self, plan: str, *, parallel: int = 10, sink: Sink | None = None) -> Result:
-        """Delete the VMs and networks of a plan; the outcome has ``deletedvms``. NotFound when there are none."""
-        from kvirt.plan import found
-        from kvirt.plan.engine import silent
-        try:
-            things = found.everything(plan, [self])
-            if not things:
-                raise NotFound(f'there is nothing of plan {plan} on client {self.client}')
-        except KvirtError as error:
-            return Result.failure(error, plan=plan, deletedvms=[])
-        keep = bool({**self.settings.defaults, **self._section.values}.get('keep_networks'))
-        summary = found.delete(things, sink or silent, parallel=parallel, networks=not keep)
-        gone = [name for kind, name in summary.done if kind == 'vm']
-        return Result({**summary.result(plan), 'deletedvms': gone})
-
     def update_vm(self, name: str, values: Mapping[str, Any]) -> Result:
         """Change VM *name* as *values* say; see :func:`kvirt.update.update_vm`."""
         return update_vm(self.k, name, values)
@@ -417,9 +361,11 @@ class Kconfig(Reach):
 
     def _split(self, merged: Merged, basedir: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         """Divide values into keywords and the values that only templates use; InvalidInput for what is neither."""
+        from kvirt.confpools import wish_of
         from kvirt.guest.content import template_variables
-        keywords = {key: value for key, value in merged.values.items() if is_keyword(key)}
-        extra = {key: value for key, value in merged.values.items() if key not in keywords}
+        values = wish_of(merged.values)[0]
+        keywords = {key: value for key, value in values.items() if is_keyword(key)}
+        extra = {key: value for key, value in values.items() if key not in keywords}
         used = template_variables(keywords, basedir) if extra else set()
         problems = [Problem(f"unknown keyword '{key}'{did_you_mean(key, KEYWORDS)}", merged.where(key))
                     for key in extra if key not in used]
@@ -437,6 +383,8 @@ class Kconfig(Reach):
                 return detached
         result = Result.of(self.k.delete(name, snapshots=snapshots))
         if result.ok and known:
+            from kvirt.confpools import ConfPools
             hostkeys.forget(self.known_hosts, self.ssh_alias(known))
+            ConfPools(self.settings).release(known['name'])
         return result
 

@@ -175,6 +175,7 @@ def main() -> None:
     parser.add_argument('--uri', default='qemu:///system')
     parser.add_argument('--domains', type=int, default=300)
     parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--vms', type=int, default=20, help='VMs of the plan')
     parser.add_argument('--image', default='debian12.qcow2')
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix=PREFIX) as temporary:
@@ -190,7 +191,8 @@ def main() -> None:
                 runner.memory['list'] = peak([*runner.command, 'list', 'vm'], runner.env)
             bare.memory['list'] = peak([*bare.command, '-c', FLOOR_LIST, asked.uri], {})
         create(theirs, ours, bare, asked)
-        for case, goal in (('help', 0.6), ('list', 0.5), ('create', 0.6)):
+        plan(theirs, ours, bare, asked, Path(temporary))
+        for case, goal in (('help', 0.6), ('list', 0.5), ('create', 0.6), ('plan', 0.5)):
             show(case, 's', goal, *(statistics.median(runner.seconds[case]) for runner in (theirs, ours, bare)))
         show('memory of list', 'MiB', None, *(runner.memory['list'] / 1024 for runner in (theirs, ours, bare)))
 
@@ -207,6 +209,30 @@ def create(theirs: Runner, ours: Runner, bare: Runner, asked: argparse.Namespace
         rounds([theirs, ours, bare], 'create', asked.rounds, arguments, after=lambda runner: remove(asked.uri, name))
     finally:
         remove(asked.uri, name)
+
+
+def plan(theirs: Runner, ours: Runner, bare: Runner, asked: argparse.Namespace, folder: Path) -> None:
+    """Measure a plan of VMs from an image, each with a seed, not started. The floor makes them one after another."""
+    file = folder / 'plan.yml'
+    names = [f'{PREFIX}plan{number:02}' for number in range(asked.vms)]
+    file.write_text(''.join(f"{name}:\n  image: {asked.image}\n  start: false\n  virttype: qemu\n  keys: ['{KEY}']\n"
+                            for name in names))
+
+    def arguments(runner: Runner) -> list[str]:
+        if runner is bare:
+            head, connect, *calls = FLOOR_CREATE.strip().splitlines()
+            loop = [f'    {line}'.replace('sys.argv[2]', 'name') for line in calls]
+            return ['-c', '\n'.join([head, connect, 'for name in sys.argv[2].split(","):', *loop]), asked.uri,
+                    ','.join(names), asked.image]
+        return ['create', 'plan', '-f', str(file), f'{PREFIX}plan']
+
+    def clean(runner: Runner) -> None:
+        for name in names:
+            remove(asked.uri, name)
+    try:
+        rounds([theirs, ours, bare], 'plan', min(asked.rounds, 3), arguments, after=clean)
+    finally:
+        clean(bare)
 
 
 def show(case: str, unit: str, goal: float | None, theirs: float, ours: float, floor: float) -> None:

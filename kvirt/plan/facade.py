@@ -1,0 +1,94 @@
+"""Plans for scripts: the part of :class:`kvirt.config.Kconfig` that opens them, carries them out, and deletes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kvirt.errors import InvalidInput, KvirtError, NotFound, Problem
+from kvirt.names import safe_name
+from kvirt.result import Result
+from kvirt.settings import Client, Settings
+
+if TYPE_CHECKING:
+    from kvirt.plan.engine import Plan
+    from kvirt.plan.events import Sink
+
+
+class Plans:
+    """Plans of a client."""
+
+    settings: Settings
+    client: str
+    _section: Client
+
+    def context(self) -> dict[str, Any]:
+        """Return what the templates of plans may know of the client."""
+        raise NotImplementedError
+
+    @property
+    def _me(self) -> Any:
+        """This object with all its parts."""
+        return self
+
+    def open_plan(self, plan: str | None = None, inputfile: str | Path | None = None, *, inputstring: str | None = None,
+                  overrides: Mapping[str, Any] | None = None, stdin: str | None = None, trust: bool = False,
+                  pre: bool = True, tell: Callable[[str], None] = lambda line: None) -> Plan:
+        """Return the plan in *inputfile* (a file, folder, URL, or ``-`` for *stdin*), or *inputstring* itself, checked.
+
+        Without either, the plan of the current folder. *plan* is its name, that of its folder or file when absent.
+        *overrides* set its parameters. A plan with a script is refused unless *trust*, which runs it, or *pre* is false,
+        which leaves it out; *trust* also lets a plan from elsewhere run commands here. InvalidInput names every fault
+        with file and line; nothing is connected to.
+        """
+        from dataclasses import replace
+
+        from kvirt.plan.engine import Plan
+        from kvirt.plan.locate import locate, name_of
+        source = locate(inputfile, text=inputstring, plan=plan, stdin=stdin)
+        name = safe_name('plan', plan or name_of(source))
+        given = dict(overrides or {})
+        if given.pop('pre', pre) and source.script:
+            if not trust:
+                raise InvalidInput(Problem('this script would be run on this machine before the plan', str(source.script)),
+                                   hint='Read it, and trust the plan; or leave it out with -P pre=false')
+            from kvirt.plan.script import run_script
+            run_script(source, given, {'plan': name, **self.context()}, tell).expect()
+        section = {**self.settings.defaults, **self._section.values}
+        return Plan.of(replace(source, trusted=source.trusted or trust), name, self._me, given,
+                       rules=section.get('vmrules'))
+
+    def plan(self, plan: str, inputfile: str | Path | None = None, inputstring: str | None = None,
+             overrides: Mapping[str, Any] | None = None, url: str | None = None, update: bool = False, parallel: int = 10,
+             sink: Sink | None = None, trust: bool = False, pre: bool = True) -> Result:
+        """Carry out a plan: make what is not there; with *update* also change what differs.
+
+        The outcome has ``newvms existingvms failedvms``, lists of names, and ``reason`` where something failed. *sink* is
+        told each event; see :mod:`kvirt.plan.events`.
+        """
+        from kvirt.plan.engine import silent
+        try:
+            opened = self.open_plan(plan, url or inputfile, inputstring=inputstring, overrides=overrides, trust=trust,
+                                    pre=pre)
+            told = sink or silent
+            summary = (opened.update(opened.diff(), told, parallel=parallel) if update
+                       else opened.create(told, parallel=parallel))
+        except KvirtError as error:
+            return Result.failure(error, plan=plan, newvms=[], existingvms=[], failedvms=[])
+        return summary.result(plan)
+
+    def delete_plan(self, plan: str, *, parallel: int = 10, sink: Sink | None = None) -> Result:
+        """Delete the VMs and networks of a plan; the outcome has ``deletedvms``. NotFound when there are none."""
+        from kvirt.plan import found
+        from kvirt.plan.engine import silent
+        try:
+            things = found.everything(plan, [self._me])
+            if not things:
+                raise NotFound(f'there is nothing of plan {plan} on client {self.client}')
+        except KvirtError as error:
+            return Result.failure(error, plan=plan, deletedvms=[])
+        keep = bool({**self.settings.defaults, **self._section.values}.get('keep_networks'))
+        summary = found.delete(things, sink or silent, parallel=parallel, networks=not keep)
+        gone = [name for kind, name in summary.done if kind == 'vm']
+        return Result({**summary.result(plan), 'deletedvms': gone})
