@@ -19,6 +19,9 @@ e2e: $(VENV)/ready ## Run the tests against the real libvirtd of this machine, w
 	@$(SUDO) extras/guest-image/build --default-pool
 	$(BIN)/pytest tests/e2e --override-ini=addopts= -q -n 2 --dist loadgroup $(ARGS)
 
+slow: $(VENV)/ready ## Run the fault sweeps of the clouds, and what else takes long but needs no hypervisor
+	$(BIN)/pytest tests/providers -m slow -n 2 --dist loadfile $(ARGS)
+
 bench: $(VENV)/ready ## Measure kvirt beside kcli on the same libvirt, in one run
 	@extras/quickstart/host-setup --build-image && $(SUDO) extras/guest-image/build --default-pool
 	@command -v xorrisofs >/dev/null || $(SUDO) apt-get -qqy install xorriso >/dev/null  # kcli needs it
@@ -43,5 +46,5 @@ $(VENV)/ready: setup.py kvirt/providers/catalog.py
 	@extras/quickstart/python-setup $(PYTHON) $(VENV) all,test
 	@touch $@
 
-.PHONY: help quickstart test e2e bench golden docs lint live clean
+.PHONY: help quickstart test e2e slow bench golden docs lint live clean
 .DEFAULT_GOAL := help

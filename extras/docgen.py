@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Generate the reference from the tables that the program itself uses, or check that it is up to date.
 
-    extras/docgen.py            write docs/reference/*.md, and the generated part of docs/providers/*.md
+    extras/docgen.py            write docs/reference/*.md and *.schema.json, and the generated part of docs/providers/*.md
     extras/docgen.py --check    exit 1 and name the pages that differ from what would be written
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,12 @@ import click  # noqa: E402
 
 from kvirt.cli.context import GLOBAL, Command, GlobalOption, Session  # noqa: E402
 from kvirt.cli.grammar import NOUN_ALIASES, VERB_ALIASES, root  # noqa: E402
-from kvirt.keywords import Keyword, entry_keys, table  # noqa: E402
+from kvirt.keywords import Keyword, entry_keys, keys_of, table  # noqa: E402
+from kvirt.plan.check import ITEMS  # noqa: E402
+from kvirt.plan.filters import filters  # noqa: E402
+from kvirt.plan.kinds.item import Item, Keys  # noqa: E402
+from kvirt.plan.parse import OTHER_WORDS  # noqa: E402
+from kvirt.plan.schema import config_schema, plan_schema, platforms, profile_schema  # noqa: E402
 from kvirt.providers.catalog import CATALOG  # noqa: E402
 from kvirt.providers.describe import describe  # noqa: E402
 from kvirt.spec import CLOUD, HARDWARE, KEYWORDS  # noqa: E402
@@ -235,6 +241,55 @@ def of_provider(name: str) -> list[str]:
     return lines
 
 
+# plans
+
+def plan_kinds() -> list[str]:
+    """The page of what entries of a plan can be."""
+    common = list(Keys.__struct_fields__)
+    lines = ['# Kinds of entries of a plan', '', 'The key `type` of an entry says which it is. How plans are written stands in '
+             '[plans](../plans.md).', '', '## Keys of every kind', '', *listing(
+                 ('key', 'type', 'default', 'meaning'), (cells(key) for key in keys_of(Keys)))]
+    for kind, item in ITEMS.items():
+        lines += [f'## {kind}', '', *paragraphs(item.__doc__ or '')]
+        own = [key for key in keys_of(item.Keys) if key.name not in common]
+        lines += listing(('key', 'type', 'default', 'meaning'), (cells(key) for key in own))
+        lines += [f'{sentence}' for sentence in remarks(kind, item)]
+        lines += [''] if lines[-1] else []
+    lines += ['## profile', '', 'A profile for the VMs of the plan: [keywords](keywords.md), and `base`, the profile that it '
+              'builds on, of the plan or of `profiles.yml`.', '']
+    lines += ['## plan', '', 'Another plan, whose entries are taken in.', '', *listing(
+        ('key', 'type', 'default', 'meaning'), [('`url`', 'text', '', 'Where it is'),
+                                               ('`file`', 'text', '', 'The same for a file, in the folder of this plan')])]
+    lines += ['## Filters', '', "Beside Jinja's own, templates of plans have these.", '', *listing(('filter', 'meaning'), (
+        (f'`{name}`', (function.__doc__ or '').strip().splitlines()[0].replace('``', '`'))
+        for name, function in sorted(filters(ROOT).items())))]
+    return lines
+
+
+def remarks(kind: str, item: type[Item]) -> Iterator[str]:
+    """Yield what is to be said below the table of a kind."""
+    if kind == 'vm':
+        yield ('And all [keywords](keywords.md); `basevm`, a VM of the plan that it builds on, and `baseplan`, the plan in which '
+               'that is, if it is another one.')
+    elif item.open_keys:
+        yield 'Further keys are settings of the provider.'
+    if item.other_words:
+        words = ', '.join(f'`{word}` for `{meant}`' for word, meant in item.other_words.items())
+        yield f'Other words are understood: {words}.'
+    types = [f'`{word}`' for word, meant in OTHER_WORDS.items() if meant == kind]
+    if types:
+        yield f"The type may also be written {' or '.join(types)}."
+
+
+def schema_text(schema: dict[str, Any]) -> str:
+    """Return a schema as JSON, with a line for each of its definitions."""
+    def line(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False)
+    outer = [f' {line(key)}: {line(value)}' for key, value in schema.items() if key != '$defs']
+    inner = [f'  {line(key)}: {line(value)}' for key, value in schema['$defs'].items()]
+    return '{\n' + ',\n'.join([*outer, ' "$defs": {\n' + ',\n'.join(inner) + '\n }']) + '\n}\n'
+
+
 def with_generated_part(text: str, name: str) -> str:
     """Return the page of a provider with its generated part made anew."""
     before, begin, rest = text.partition(BEGIN)
@@ -245,7 +300,10 @@ def with_generated_part(text: str, name: str) -> str:
 
 
 PAGES: dict[str, Callable[[], list[str]]] = {'commands.md': commands, 'keywords.md': keywords,
-                                             'capabilities.md': capabilities, 'options.md': options}
+                                             'capabilities.md': capabilities, 'options.md': options,
+                                             'plan-kinds.md': plan_kinds}
+SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
+    'plan': plan_schema, 'profile': profile_schema, 'config': lambda: config_schema(platforms())}
 
 
 def text_of(page: Callable[[], list[str]]) -> str:
@@ -259,6 +317,7 @@ def main(arguments: Sequence[str]) -> int:
     """Write the pages, or with --check compare them."""
     stale = []
     texts = {FOLDER / name: text_of(page) for name, page in PAGES.items()}
+    texts |= {FOLDER / f'{name}.schema.json': schema_text(schema()) for name, schema in SCHEMAS.items()}
     for entry in CATALOG:
         page_of = PROVIDERS / f'{entry.name}.md'
         before = page_of.read_text(encoding='utf-8') if page_of.is_file() else f'# {entry.name}\n\n{BEGIN}\n{END}\n'

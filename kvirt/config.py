@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from kvirt import redact
 from kvirt.base.options import decode_options, meta_of
 from kvirt.copies import DISTINCT, copy_names, copy_values
@@ -155,6 +157,10 @@ class Kconfig(Reach, Plans):
                           if self.settings.environ.get(variable)), None)
             if found is not None:
                 mine[key] = found
+        missing = [Problem(_needed(name, struct, field.name), self.settings.where(name)) for field in
+                   msgspec.structs.fields(struct) if field.required and field.name not in mine]
+        if missing:
+            raise InvalidInput(missing)
         options = decode_options(struct, mine, client=name, where=lambda key: self.settings.where(name, key))
         for key in known:
             if (meta_of(struct, key).extra or {})['secret']:
@@ -362,16 +368,22 @@ class Kconfig(Reach, Plans):
     def _split(self, merged: Merged, basedir: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         """Divide values into keywords and the values that only templates use; InvalidInput for what is neither."""
         from kvirt.confpools import wish_of
-        from kvirt.guest.content import template_variables
+        problems = self.unknown(merged, basedir)
+        if problems:
+            raise InvalidInput(problems.values())
         values = wish_of(merged.values)[0]
         keywords = {key: value for key, value in values.items() if is_keyword(key)}
-        extra = {key: value for key, value in values.items() if key not in keywords}
-        used = template_variables(keywords, basedir) if extra else set()
-        problems = [Problem(f"unknown keyword '{key}'{did_you_mean(key, KEYWORDS)}", merged.where(key))
-                    for key in extra if key not in used]
-        if problems:
-            raise InvalidInput(problems)
-        return keywords, extra
+        return keywords, {key: value for key, value in values.items() if key not in keywords}
+
+    @staticmethod
+    def unknown(merged: Merged, basedir: str | Path) -> dict[str, Problem]:
+        """Return what is wrong with each value of a VM that is no keyword, and that none of its templates uses."""
+        from kvirt.confpools import wish_of
+        from kvirt.guest.content import template_variables
+        others = [key for key in wish_of(merged.values)[0] if not is_keyword(key)]
+        used = template_variables(merged.values, Path(basedir)) if others else set()
+        return {key: Problem(f"unknown keyword '{key}'{did_you_mean(key, KEYWORDS)}", merged.where(key))
+                for key in others if key not in used}
 
     def delete_vm(self, name: str, snapshots: bool = False, keep_disks: bool = False) -> Result:
         """Delete VM *name* and forget its ssh host key. With *keep_disks* all its disks but the root one stay."""
@@ -388,3 +400,8 @@ class Kconfig(Reach, Plans):
             ConfPools(self.settings).release(known['name'])
         return result
 
+
+def _needed(client: str, struct: type[Any], option: str) -> str:
+    """Return what says that a client lacks an option, and where it may come from."""
+    variables = (meta_of(struct, option).extra or {})['env']
+    return f"client {client} needs {option}: write it in its section{''.join(f', or set {name}' for name in variables)}"

@@ -24,7 +24,8 @@ from kvirt.names import did_you_mean
 from kvirt.settings import Settings
 
 FILE = 'confpools.yml'
-_KEYS = ('confpool', 'ippool', 'namepool')
+KEYS = ('confpool', 'ippool', 'namepool')
+"""Keys of a VM, and of a card, that are taken out before the rest is read as keywords."""
 _OF_A_CARD = ('netmask', 'prefix', 'mask', 'gateway', 'dns', 'domain')
 _MOST = 65536
 
@@ -42,13 +43,13 @@ class Wish:
 
 def wish_of(values: Mapping[str, Any]) -> tuple[dict[str, Any], Wish]:
     """Return the values of a VM without what they say of pools, and that. InvalidInput."""
-    plain = {key: value for key, value in values.items() if key not in _KEYS}
-    asked = {key: str(values[key]) for key in _KEYS if values.get(key)}
+    plain = {key: value for key, value in values.items() if key not in KEYS}
+    asked = {key: str(values[key]) for key in KEYS if values.get(key)}
     cards: dict[int, str] = {}
     if 'ippool' in asked or 'confpool' in asked:
         cards[0] = asked.get('ippool') or asked['confpool']
     nets = values.get('nets')
-    if isinstance(nets, (list, tuple)) and any(isinstance(net, Mapping) and set(net) & set(_KEYS) for net in nets):
+    if isinstance(nets, (list, tuple)) and any(isinstance(net, Mapping) and set(net) & set(KEYS) for net in nets):
         plain['nets'] = []
         for index, net in enumerate(nets):
             own = dict(net) if isinstance(net, Mapping) else net

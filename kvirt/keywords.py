@@ -32,13 +32,18 @@ def entry_keys(name: str) -> list[Keyword]:
     """Return the keys that an entry of ``disks``, ``nets`` or ``files`` may have; empty for other keywords."""
     structs: dict[str, type[msgspec.Struct]] = {'disks': DiskSpec, 'nets': NetSpec, 'files': FileSpec,
                                                 'extra_files': FileSpec}
-    return list(_fields(structs[name])) if name in structs else []
+    return keys_of(structs[name]) if name in structs else []
 
 
 def _keyword(field: msgspec.structs.FieldInfo) -> Keyword:
     meta = keyword_meta(field.name)
     return Keyword(field.name, type_name(field_types(VmSpec)[field.name]), plain_default(field.default),
                    meta.description or '', str((meta.extra or {}).get('group', '')))
+
+
+def keys_of(struct: type[msgspec.Struct]) -> list[Keyword]:
+    """Return what is known of each field of a struct whose fields are described."""
+    return list(_fields(struct))
 
 
 def _fields(struct: type[msgspec.Struct]) -> Iterable[Keyword]:

@@ -7,6 +7,7 @@ never sent; everything else that fails may have been done.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import threading
@@ -150,6 +151,8 @@ class Api:
         self._observers: list[Callable[[Call], None]] = []
         self._session = requests.Session()
         self._session.headers.update({'Accept': 'application/json', 'User-Agent': 'kvirt', **(headers or {})})
+        # Else a .netrc would be read at each call, and take the place of the token.
+        self._session.auth = lambda request: request
         if token:
             remember(token)
             self._session.headers['Authorization'] = f'Bearer {token}'
@@ -216,10 +219,16 @@ class Api:
 
     def _send(self, method: str, path: str, body: Any, pairs: Sequence[tuple[str, str]]) -> requests.Response:
         try:
-            return self._session.request(method, f'{self.base}{path}', params=list(pairs), json=body, allow_redirects=False,
-                                         timeout=self._timeout, verify=self._verify)
+            asked = requests.Request(method, f'{self.base}{path}', params=list(pairs), json=body)
+            return self._session.send(self._session.prepare_request(asked), allow_redirects=False, timeout=self._timeout,
+                                      **self._surroundings)
         except requests.exceptions.RequestException as error:
             raise trouble(error, self._host, f'{method} {path}') from error
+
+    @functools.cached_property
+    def _surroundings(self) -> dict[str, Any]:
+        """The proxy and the certificates that the environment names: looked up once, since that takes a while."""
+        return dict(self._session.merge_environment_settings(self.base, {}, False, self._verify, None))
 
     @property
     def _host(self) -> str:

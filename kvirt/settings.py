@@ -22,7 +22,8 @@ from kvirt.profiles import Layer, Profiles
 from kvirt.providers.catalog import CATALOG
 
 GENERIC = ('type', 'enabled', 'client', 'profiles', 'flavors', 'confpools', 'clusterprofiles', 'members', 'algorithm',
-           'tunnel', 'tunnelhost', 'tunnelport', 'tunneluser', 'tunneldir', 'dnsclient', 'keep_networks')
+           'tunnel', 'tunnelhost', 'tunnelport', 'tunneluser', 'tunneldir', 'dnsclient', 'keep_networks',
+           'vmrules')
 """Keys of a section that are neither an option of a provider nor a keyword of a VM."""
 
 BUILT_IN = {'fake': 'fake', 'local': 'kvm'}
@@ -126,8 +127,9 @@ class Settings:
         adhoc = _ADHOC.fullmatch(name)
         if adhoc and (adhoc['user'] or re.fullmatch(r'\d+(\.\d+){3}', name)):
             return Client(name, 'kvm', {'host': adhoc['host'], **({'user': adhoc['user']} if adhoc['user'] else {})})
-        if name in {entry.name for entry in CATALOG}:  # what it needs may all come from the environment
-            return Client(name, name, {})
+        provider = next((entry.name for entry in CATALOG if name in (entry.name, *entry.aliases)), None)
+        if provider is not None:  # what it needs may all come from the environment
+            return Client(name, provider, {})
         raise NotFound(f"client '{name}' does not exist{did_you_mean(name, [*known, *BUILT_IN])}",
                        hint="'kvirt list client' shows them all; 'kvirt create client' adds one")
 

@@ -7,7 +7,8 @@ groups ``hardware`` and ``cloud`` are honoured by the providers that declare the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -154,23 +155,30 @@ class NumaCell(msgspec.Struct, frozen=True, kw_only=True):
     memory: Annotated[int, doc('numa', 'Memory in MiB', units.memory_mib)]
 
 
-def _entries(struct: type[msgspec.Struct], kind: str, shorthand: Any, aliases: Mapping[str, str] = {}) -> Any:
-    """Return the parser of a list whose entries are mappings, or a shorthand that becomes one."""
-    def parse(value: Any) -> tuple[Any, ...]:
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """The parser of a list whose entries are mappings, or a shorthand that becomes one; ``aliases`` are other words for keys."""
+
+    struct: type[msgspec.Struct]
+    kind: str
+    shorthand: Callable[[Any], dict[str, Any]]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, value: Any) -> tuple[Any, ...]:
+        """Read one entry, or a list of them."""
         entries = value if isinstance(value, (list, tuple)) else [value]
         problems: list[Problem] = []
         decoded = []
         for index, entry in enumerate(entries):
             try:
-                mapping = entry if isinstance(entry, Mapping) else shorthand(entry)
-                decoded.append(decode(struct, {aliases.get(key, key): item for key, item in mapping.items()},
-                                      what=f'key of {kind}'))
+                mapping = entry if isinstance(entry, Mapping) else self.shorthand(entry)
+                decoded.append(decode(self.struct, {self.aliases.get(key, key): item for key, item in mapping.items()},
+                                      what=f'key of {self.kind}'))
             except InvalidInput as error:
                 problems.extend(Problem(f'entry {index}: {problem.message}') for problem in error.problems)
         if problems:
             raise InvalidInput(problems)
         return tuple(decoded)
-    return parse
 
 
 def _disk(entry: Any) -> dict[str, Any]:
@@ -192,19 +200,21 @@ def _file(entry: Any) -> dict[str, Any]:
 
 
 def _flag(entry: Any) -> dict[str, Any]:
-    return {'name': str(entry)}
+    if not isinstance(entry, str):
+        raise InvalidInput(f'expected the name of a feature or a mapping, got {entry!r}')
+    return {'name': entry}
 
 
 def _mapping(entry: Any) -> dict[str, Any]:
     raise InvalidInput(f'expected a mapping, got {entry!r}')
 
 
-disks = _entries(DiskSpec, 'a disk', _disk)
-nets = _entries(NetSpec, 'a net', _net, {'mask': 'netmask', 'prefix': 'netmask'})
-files = _entries(FileSpec, 'a file', _file, {'permissions': 'mode'})
-flags = _entries(CpuFlag, 'a cpu flag', _flag)
-pins = _entries(CpuPin, 'a pinning', _mapping)
-cells = _entries(NumaCell, 'a numa cell', _mapping)
+disks = Entries(DiskSpec, 'a disk', _disk)
+nets = Entries(NetSpec, 'a net', _net, {'mask': 'netmask', 'prefix': 'netmask'})
+files = Entries(FileSpec, 'a file', _file, {'permissions': 'mode'})
+flags = Entries(CpuFlag, 'a cpu flag', _flag)
+pins = Entries(CpuPin, 'a pinning', _mapping)
+cells = Entries(NumaCell, 'a numa cell', _mapping)
 
 
 class VmSpec(msgspec.Struct, frozen=True, kw_only=True):

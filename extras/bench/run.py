@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Measure kvirt beside kcli on the same libvirt, in one run, with the bare floor (Python and the libvirt calls alone).
 
-    make bench                         all of it, on qemu:///system
+    make bench                         all of it, on qemu:///system, and on AWS as moto pretends it
+    make bench ARGS='--only aws'       AWS alone (see aws.py)
     make bench ARGS='--rounds 9'       more rounds; the median of each is shown
     make bench ARGS='--domains 50'     fewer domains in the list
 
@@ -177,7 +178,23 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--vms', type=int, default=20, help='VMs of the plan')
     parser.add_argument('--image', default='debian12.qcow2')
+    parser.add_argument('--only', choices=('libvirt', 'aws'), help='measure on one platform')
     asked = parser.parse_args()
+    if asked.only != 'aws':
+        on_libvirt(asked)
+    if asked.only != 'libvirt':
+        on_aws(asked)
+
+
+def on_aws(asked: argparse.Namespace) -> None:
+    """Measure on AWS, far away."""
+    import aws  # it needs moto
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as temporary:
+        aws.run(Path(temporary), asked.vms, latency=0.1, rounds=1)
+
+
+def on_libvirt(asked: argparse.Namespace) -> None:
+    """Measure on libvirt."""
     with tempfile.TemporaryDirectory(prefix=PREFIX) as temporary:
         theirs, ours = kcli(Path(temporary)), kvirt(Path(temporary), asked.uri)
         bare = Runner('floor', [str(Path(ours.command[0]).with_name('python'))], {})

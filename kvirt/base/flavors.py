@@ -78,7 +78,7 @@ class Flavors(Area):
     def flavor_for(self, spec: VmSpec) -> Flavor | None:
         """Return the flavor of a VM that is asked for; None where the platform has none and any size can be had.
 
-        The one that is named; else the cheapest that has ``numcpus``, ``memory`` and ``gpus``. The word ``cheapest``
+        The one that is named; else the cheapest with ``numcpus``, ``memory``, ``gpus`` and the root disk. The word ``cheapest``
         does without the first two where they were left at their defaults. NotFound.
         """
         flavors = self._list_flavors()
@@ -105,14 +105,17 @@ def _fits(flavor: Flavor, spec: VmSpec) -> bool:
     asked = spec.flavor is None
     enough = ((flavor.numcpus >= spec.numcpus or not (asked or spec.numcpus != _NOTHING_ASKED.numcpus))
               and (flavor.memory >= spec.memory or not (asked or spec.memory != _NOTHING_ASKED.memory)))
+    root = spec.disks[0].size if spec.disks else None
+    roomy = root is None or flavor.disk is None or flavor.disk >= root
     # Without a wish for GPUs, one that has some is never meant, however cheap.
     gpus = flavor.gpus >= spec.gpus if spec.gpus else flavor.gpus == 0
-    return (enough and gpus and flavor.available and flavor.arch == (spec.arch or 'x86_64')
+    return (enough and roomy and gpus and flavor.available and flavor.arch == (spec.arch or 'x86_64')
             and (flavor.preemptible or not spec.spot))
 
 
 def _wish(spec: VmSpec) -> str:
-    return ', '.join([f'{spec.numcpus} CPUs', f'{spec.memory} MiB', *([f'{spec.gpus} GPUs'] if spec.gpus else []),
+    disk = [f'a root disk of {spec.disks[0].size} GiB'] if spec.disks and spec.disks[0].size else []
+    return ', '.join([f'{spec.numcpus} CPUs', f'{spec.memory} MiB', *disk, *([f'{spec.gpus} GPUs'] if spec.gpus else []),
                       spec.arch or 'x86_64', *(['spare capacity'] if spec.spot else [])])
 
 

@@ -98,7 +98,8 @@ def template_variables(keywords: Mapping[str, Any], basedir: Path) -> set[str]:
     """
     found: set[str] = set()
     values: dict[str, Any] = {}
-    parsers = {'cmds': specs.texts, 'scripts': specs.texts, 'files': specs.files, 'extra_files': specs.files}
+    parsers: dict[str, Callable[[Any], Any]] = {'cmds': specs.texts, 'scripts': specs.texts, 'files': specs.files,
+                                                'extra_files': specs.files}
     for key, parse in parsers.items():
         try:
             values[key] = parse(keywords.get(key) or ())

@@ -23,10 +23,12 @@ ITEMS: Mapping[str, type[Item]] = {item.kind: item for item in (
 
 
 class Checked:
-    """The items of a plan that was found right, and what each of them needs."""
+    """The items of a plan that was found right, and what each of them needs, or only comes *after*."""
 
-    def __init__(self, items: Mapping[Key, Item], needs: Mapping[Key, Sequence[Key]]) -> None:
-        self.items, self.needs = dict(items), dict(needs)
+    def __init__(self, items: Mapping[Key, Item], needs: Mapping[Key, Sequence[Key]],
+                 after: Mapping[Key, Sequence[Key]] | None = None) -> None:
+        self.items, self._own = dict(items), dict(needs)
+        self.needs = {key: (*wanted, *(after or {}).get(key, ())) for key, wanted in needs.items()}
 
     def in_order(self) -> list[Item]:
         """Return the items, each after all that it needs."""
@@ -35,7 +37,7 @@ class Checked:
     def backwards(self) -> dict[Key, set[Key]]:
         """Return what must be gone before each item can go: what needed it, but for what outlives that."""
         turned: dict[Key, set[Key]] = {key: set() for key in self.items}
-        for key, wanted in self.needs.items():
+        for key, wanted in self._own.items():
             for need in wanted:
                 first, then = (need, key) if self.items[key].outlives(need) else (key, need)
                 turned[then].add(first)
@@ -56,7 +58,7 @@ def check(entries: Iterable[Entry], scope: Scope, found: Sequence[Problem] = ())
             item = kind(entry, scope)
             items[item.key] = item
         except InvalidInput as error:
-            problems += [_placed(problem, entry) for problem in error.problems]
+            problems += _placed(error, entry)
         except KvirtError as error:
             problems.append(Problem(str(error), entry.where()))
     needs: dict[Key, Sequence[Key]] = {}
@@ -69,16 +71,52 @@ def check(entries: Iterable[Entry], scope: Scope, found: Sequence[Problem] = ())
         problems += _circles(needs, items)
     if problems:
         raise InvalidInput(problems)
-    return Checked(items, needs)
+    return Checked(items, needs, _in_order_of_kcli(items, needs))
 
 
-def _placed(problem: Problem, entry: Entry) -> Problem:
+def _placed(error: InvalidInput, entry: Entry) -> list[Problem]:
+    """Return the problems of *error* with their places in the plan's file, and its hint with the last one."""
+    told = [*error.problems[:-1], *(Problem(f'{last.message}. {error.hint}' if error.hint else last.message, last.where)
+                                    for last in error.problems[-1:])]
+    return [_of_entry(problem, entry) for problem in told]
+
+
+def _of_entry(problem: Problem, entry: Entry) -> Problem:
     """Return a problem with its place in the plan's file; what it says of a place within the guest stays in its text."""
     if problem.where.startswith(f'{entry.document.source}:') or not problem.where:
         return Problem(f'{entry}: {problem.message}', problem.where or entry.where())
     if re.match(r'.*:\d+$', problem.where) and '.' in problem.where.rpartition(':')[0]:
         return Problem(f'{entry}: {problem.message}', problem.where)  # another file
     return Problem(f'{entry}: {problem.where}: {problem.message}', entry.where(problem.where.split()[0]))
+
+
+def _in_order_of_kcli(items: Mapping[Key, Item], needs: Mapping[Key, Sequence[Key]]) -> dict[Key, list[Key]]:
+    """Return what comes before each item because kcli did it so, where its entry does not say what it depends on.
+
+    What follows a VM with ``wait`` begins when that is ready, and workflows come last; but for what would make a circle.
+    """
+    further: dict[Key, list[Key]] = {key: [] for key in items}
+    waited: list[Key] = []
+
+    def above(key: Key) -> set[Key]:
+        seen, left = {key}, [key]
+        while left:
+            current = left.pop()
+            new = {*needs[current], *further[current]} - seen
+            seen |= new
+            left += new
+        return seen
+
+    for key, item in items.items():
+        free = 'depends_on' not in item.entry.values
+        if free and isinstance(item, WorkflowItem):
+            before = [other for other, one in items.items() if not isinstance(one, WorkflowItem)]
+        else:
+            before = waited if free and isinstance(item, VmItem) else []
+        further[key] = [other for other in before if other not in needs[key] and key not in above(other)]
+        if isinstance(item, VmItem) and (item.spec.wait or item.spec.waitcommand):
+            waited = [key] if free else [*waited, key]
+    return further
 
 
 def _circles(needs: Mapping[Key, Sequence[Key]], items: Mapping[Key, Item]) -> Iterable[Problem]:

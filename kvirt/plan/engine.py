@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from kvirt.errors import NotFound, Problem
+from kvirt.errors import InvalidInput, NotFound, Problem
+from kvirt.names import did_you_mean
 from kvirt.plan.check import Checked, check
 from kvirt.plan.events import Event, Key, Sink, Verb
 from kvirt.plan.execute import Step, Summary, Tell, execute
@@ -19,6 +21,9 @@ from kvirt.plan.render import Rendered, render
 from kvirt.plan.rules import parse_rules
 from kvirt.plan.scope import Config, Scope
 from kvirt.result import Result
+from kvirt.spec import is_keyword
+
+log = logging.getLogger(__name__)
 
 PARALLEL = 10
 """How many entries are worked on at the same time."""
@@ -36,21 +41,29 @@ class Plan:
     scope: Scope
     rendered: Rendered
     checked: Checked
-    warnings: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, source: Source, name: str, config: Config, given: Mapping[str, Any] | None = None, *,
-           rules: Any = None) -> Plan:
-        """Render, parse and check *source*. InvalidInput names every fault with file and line; nothing is connected to."""
+           rules: Any = None, trust: bool = False) -> Plan:
+        """Render, parse and check *source*. InvalidInput names every fault with file and line; nothing is connected to.
+
+        With *trust* it, and all plans that it names, may read files and run commands of this machine, wherever they are
+        from.
+        """
         given = dict(given or {})
         rules = given.pop('vmrules', rules)
-        context = {'plan': name, **config.context()}
-        expanded = partial(render, given=given, context=context, info=_info(config))
+        context, texts = {'plan': name, **config.context()}, []
+
+        def expanded(one: Source) -> Rendered:
+            texts.append(render(replace(one, trusted=one.trusted or trust), given, context, info=_info(config)))
+            return texts[-1]
         rendered = expanded(source)
         problems: list[Problem] = []
         entries = expand(rendered, expanded, problems)
-        scope = Scope(name, config, given, rendered.variables, entries, parse_rules(rules), source.trusted)
-        return cls(name, scope, rendered, check(entries, scope, problems))
+        scope = Scope(name, config, given, rendered.variables, entries, parse_rules(rules))
+        checked = check(entries, scope, problems)
+        _refuse_unused(set(given) - set(context), texts, checked)
+        return cls(name, scope, rendered, checked)
 
     # carrying out
 
@@ -125,6 +138,20 @@ def _removed(item: Item, tell: Tell) -> Result:
         return Result.success(changed=False, details='kept')
     result = item.delete(tell)
     return Result.success(changed=False) if not result.ok and result['error'] == NotFound.__name__ else result
+
+
+def _refuse_unused(given: Iterable[str], texts: Sequence[Rendered], checked: Checked) -> None:
+    """Raise InvalidInput for what the user gave and nobody uses: it is misspelled. In a plan of kcli's it is a warning."""
+    known = {name for text in texts for name in text.declared.parameters}
+    if any(text.uses is None for text in texts):
+        return
+    left = [key for key in given if not is_keyword(key) and key not in known.union(*(text.uses or () for text in texts))]
+    used = {name for item in checked.items.values() for name in item.uses()} if left else set()
+    problems = [Problem(f"there is no parameter '{key}'{did_you_mean(key, known)}") for key in sorted(set(left) - used)]
+    if not texts[0].source.compat and problems:
+        raise InvalidInput(problems, hint="'kvirt info plan' shows the parameters of a plan")
+    for problem in problems:
+        log.warning('%s', problem)
 
 
 def _info(config: Config) -> Callable[[str, str | None, str | None, bool], Any]:

@@ -34,7 +34,7 @@ def expand(rendered: Rendered, render: Render, problems: list[Problem], *, above
     entries: dict[tuple[str, str], Entry] = {}
     base = rendered.declared.about.get('baseplan')
     if base:
-        for entry in _of(str(base), rendered.source, render, problems, (*above, here)):
+        for entry in _of(str(base), here, rendered.source, render, problems, (*above, here)):
             entries[entry.key] = entry
     for entry in own:
         if entry.kind == 'plan':
@@ -51,10 +51,11 @@ def expand(rendered: Rendered, render: Render, problems: list[Problem], *, above
     return built
 
 
-def _of(what: str, source: Source, render: Render, problems: list[Problem], above: tuple[str, ...]) -> list[Entry]:
+def _of(what: str, where: str, source: Source, render: Render, problems: list[Problem],
+        above: tuple[str, ...]) -> list[Entry]:
     path = what if '://' in what else str(source.folder / Path(what).expanduser())
     if '://' not in what and source.origin == 'url':
-        raise InvalidInput(Problem(f'{what} is a file of this machine, and the plan is not', source.name))
+        raise InvalidInput(Problem(f'{what} is a file of this machine, and the plan is not', where))
     return expand(render(locate(path)), render, problems, above=above)
 
 
@@ -69,7 +70,7 @@ def _named(entry: Entry, source: Source, render: Render, problems: list[Problem]
     if not what:
         raise InvalidInput(Problem(f'{entry} needs a url or a file', entry.where()))
     try:
-        return _of(str(what), source, render, problems, above)
+        return _of(str(what), entry.where(), source, render, problems, above)
     except NotFound as error:
         raise InvalidInput(Problem(error.reason, entry.where())) from None
 
@@ -81,7 +82,8 @@ def _built(entry: Entry, entries: Mapping[tuple[str, str], Entry], source: Sourc
     if entry.kind != 'vm' or wanted is None:
         return entry
     if entry.values.get('baseplan'):
-        others = {other.key: other for other in _of(str(entry.values['baseplan']), source, render, [], above)}
+        others = {other.key: other for other in _of(
+            str(entry.values['baseplan']), entry.where('baseplan'), source, render, [], above)}
     else:
         others = dict(entries)
     base = others.get(('vm', str(wanted)))
@@ -95,7 +97,8 @@ def _built(entry: Entry, entries: Mapping[tuple[str, str], Entry], source: Sourc
     for key in _ADDED:
         if key in base.values and key in entry.values:
             values[key] = [*_listed(base.values[key]), *_listed(entry.values[key])]
-    return replace(entry, values={key: value for key, value in values.items() if key not in ('basevm', 'baseplan')})
+    return replace(entry, values={key: value for key, value in values.items() if key not in ('basevm', 'baseplan')},
+                   trusted=entry.trusted and base.trusted)
 
 
 def _listed(value: Any) -> list[Any]:

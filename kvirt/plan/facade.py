@@ -42,8 +42,6 @@ class Plans:
         which leaves it out; *trust* also lets a plan from elsewhere run commands here. InvalidInput names every fault
         with file and line; nothing is connected to.
         """
-        from dataclasses import replace
-
         from kvirt.plan.engine import Plan
         from kvirt.plan.locate import locate, name_of
         source = locate(inputfile, text=inputstring, plan=plan, stdin=stdin)
@@ -56,8 +54,8 @@ class Plans:
             from kvirt.plan.script import run_script
             run_script(source, given, {'plan': name, **self.context()}, tell).expect()
         section = {**self.settings.defaults, **self._section.values}
-        return Plan.of(replace(source, trusted=source.trusted or trust), name, self._me, given,
-                       rules=section.get('vmrules'))
+        return Plan.of(source, name, self._me, given,
+                       rules=section.get('vmrules'), trust=trust)
 
     def plan(self, plan: str, inputfile: str | Path | None = None, inputstring: str | None = None,
              overrides: Mapping[str, Any] | None = None, url: str | None = None, update: bool = False, parallel: int = 10,

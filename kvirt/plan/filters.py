@@ -180,12 +180,18 @@ def _word(text: str) -> str:
 
 @dataclass(frozen=True)
 class Files:
-    """The filters that look at files. *folder* is the plan's; one that is not *trusted* sees nothing outside of it."""
+    """The filters that look at files. *folder* is the plan's; one that is not *trusted* sees nothing outside of it.
 
-    folder: Path
+    Without a folder the plan comes from elsewhere, and sees no files at all.
+    """
+
+    folder: Path | None
     trusted: bool = True
 
     def _path(self, name: str) -> Path:
+        if self.folder is None:
+            raise InvalidInput(f'{name} is a file of this machine, and the plan comes from elsewhere',
+                               hint='Read the plan, and give --trust')
         path = self.folder / Path(name).expanduser()
         if not self.trusted and not path.resolve().is_relative_to(self.folder.resolve()):
             raise InvalidInput(f'{name} is outside of the folder of a plan that is not trusted',
@@ -240,9 +246,10 @@ PLAIN: Mapping[str, Callable[..., Any]] = {
     'github_version': github_version}
 
 
-def filters(folder: Path, *, trusted: bool = True, info: Info | None = None) -> dict[str, Callable[..., Any]]:
+def filters(folder: Path | None, *, trusted: bool = True, info: Info | None = None) -> dict[str, Callable[..., Any]]:
     """Return all filters by name. *info* answers ``kcli_info``; without it that filter is refused."""
     def kcli_info(name: str, key: str | None = None, client: str | None = None, wait: bool = False) -> Any:
+        """Return what is known of a VM, or one field of it."""
         if info is None:
             raise InvalidInput(f'what is known of VM {name} can not be asked here')
         return info(name, key, client, wait)

@@ -16,12 +16,15 @@ KINDS = ('vm', 'profile', 'network', 'pool', 'image', 'disk', 'bucket', 'dns', '
          'container', 'ansible', 'workflow', 'plan', 'kube')
 """What an entry may be; a vm when it does not say."""
 
-_OTHER_WORDS = {'template': 'image', 'cluster': 'kube'}
+OTHER_WORDS = {'template': 'image', 'cluster': 'kube'}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a plan: ``values`` are its keys but ``type``. ``folder`` is where its relative files are looked for."""
+    """An entry of a plan: ``values`` are its keys but ``type``. ``folder`` is where its relative files are looked for.
+
+    One that is *trusted* may read files and run commands of this machine.
+    """
 
     kind: str
     name: str
@@ -29,6 +32,7 @@ class Entry:
     document: Document = field(repr=False)
     folder: Path = Path('.')
     compat: bool = False
+    trusted: bool = True
 
     @property
     def key(self) -> tuple[str, str]:
@@ -72,10 +76,10 @@ def _entry(name: str, document: Document, rendered: Rendered) -> Entry:
     if not isinstance(values, dict):
         raise InvalidInput(Problem(f"entry '{name}' must be a mapping of keys", document.where()))
     written = values.get('type', 'vm')
-    kind = _OTHER_WORDS.get(written, written) if isinstance(written, str) else written
+    kind = OTHER_WORDS.get(written, written) if isinstance(written, str) else written
     if kind not in KINDS:
-        words = [*KINDS, *_OTHER_WORDS]
+        words = [*KINDS, *OTHER_WORDS]
         hint = did_you_mean(kind, words) if isinstance(kind, str) else ''
         raise InvalidInput(Problem(f"entry '{name}' is of no known type: {written!r}{hint}", document.where('type')))
     return Entry(kind, name, {key: value for key, value in values.items() if key != 'type'}, document,
-                 rendered.source.folder, rendered.source.compat)
+                 rendered.source.folder, rendered.source.compat, rendered.source.trusted)

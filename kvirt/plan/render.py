@@ -7,7 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, TemplateError, TemplateSyntaxError, Undefined, nodes
+from jinja2 import (
+    Environment,
+    FileSystemLoader,
+    FunctionLoader,
+    TemplateError,
+    TemplateSyntaxError,
+    Undefined,
+    meta,
+    nodes,
+)
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing as _NO_OBJECT
 
@@ -32,6 +41,8 @@ class Rendered:
     source: Source
     declared: Declared
     variables: Mapping[str, Any]
+    uses: frozenset[str] | None = frozenset()
+    """The names that its templates use; None when that can not be told, since it includes other files."""
 
     def where(self, line: int) -> str:
         """Return the place, in the source, of a line of ``text``."""
@@ -52,22 +63,29 @@ def render(source: Source, given: Mapping[str, Any] | None = None, context: Mapp
             redact.remember(variables.get(name))
     missing: list[tuple[int, str]] = []
     environment = _environment(source, info, missing)
-    _check(environment, source)
+    tree = _checked(environment, source)
     text, lines = _expanded(environment, source, variables)
     if missing:
         names = [*variables]
         raise InvalidInput([Problem(f"'{name}' is not defined{did_you_mean(name, names)}", f'{source.name}:{line}')
                             for line, name in dict.fromkeys(missing)],
                            hint='Declare it under parameters, or give it with -P')
-    return Rendered(text, lines, source, known, variables)
+    uses = None if any(meta.find_referenced_templates(tree)) else frozenset(meta.find_undeclared_variables(tree))
+    return Rendered(text, lines, source, known, variables, uses)
 
 
 def _environment(source: Source, info: Info | None, missing: list[tuple[int, str]]) -> Environment:
+    folder = source.folder if source.trusted or source.origin != 'url' else None
     environment = ImmutableSandboxedEnvironment(
         undefined=_recording(missing), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
-        extensions=['jinja2.ext.do'], loader=FileSystemLoader(source.folder))
-    environment.filters.update(filters(source.folder, trusted=source.trusted, info=info))
+        extensions=['jinja2.ext.do'], loader=FileSystemLoader(folder) if folder else FunctionLoader(_refuse))
+    environment.filters.update(filters(folder, trusted=source.trusted, info=info))
     return environment
+
+
+def _refuse(name: str) -> None:
+    raise InvalidInput(f'{name} is a file of this machine, and the plan comes from elsewhere',
+                       hint='Read the plan, and give --trust')
 
 
 def _recording(missing: list[tuple[int, str]]) -> type[Undefined]:
@@ -135,8 +153,8 @@ def _line_in_use() -> int:
     return 1
 
 
-def _check(environment: Environment, source: Source) -> None:
-    """Raise InvalidInput with every unknown filter and test, which Jinja would tell one at a time."""
+def _checked(environment: Environment, source: Source) -> nodes.Template:
+    """Return the syntax tree. InvalidInput with every unknown filter and test, which Jinja would tell one at a time."""
     try:
         tree = environment.parse(source.text)
     except TemplateSyntaxError as error:
@@ -150,6 +168,7 @@ def _check(environment: Environment, source: Source) -> None:
                                         f'{source.name}:{node.lineno}'))
     if problems:
         raise InvalidInput(problems)
+    return tree
 
 
 def _expanded(environment: Environment, source: Source, variables: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:

@@ -37,6 +37,8 @@ class Config(Protocol):
 
     def decoded(self, name: str, merged: Merged, basedir: Any) -> tuple[dict[str, Any], dict[str, Any], Any]: ...
 
+    def unknown(self, merged: Merged, basedir: Any) -> dict[str, Problem]: ...
+
     def create_merged(self, name: str, merged: Merged, basedir: Any = '.', *, wait: bool = False,
                       tick: Any = None, variables: Mapping[str, Any] = ...) -> Result: ...
 
@@ -115,7 +117,7 @@ class Scope:
     """The surroundings of plan *name*, whose entries are made on the client of *config* unless they name another.
 
     *given* is what the user gave with -P, which also holds for all VMs; *variables* what templates see. *rules* are values
-    for VMs whose names match. *trusted* plans may run commands here. *made* are the VMs that this run made.
+    for VMs whose names match. *made* are the VMs that this run made.
     """
 
     name: str
@@ -124,7 +126,6 @@ class Scope:
     variables: Mapping[str, Any] = field(default_factory=dict)
     entries: Sequence[Entry] = ()
     rules: Sequence[Rule] = ()
-    trusted: bool = True
     made: set[str] = field(default_factory=set)
     _configs: dict[str, Config] = field(default_factory=dict, repr=False)
     _live: dict[str, Live] = field(default_factory=dict, repr=False)

@@ -113,9 +113,10 @@ def _parsed(service: str, operation: str, answer: Answer) -> Any:
     headers = HTTPHeaders()
     for key, value in answer.headers.items():
         headers[key] = value
+    called = described.operation_model(operation)
+    body = b'' if called.has_streaming_output and answer.status < 300 else answer.body  # what a file holds is its own
     return create_parser(described.metadata['protocol']).parse(
-        {'status_code': answer.status, 'headers': headers, 'body': answer.body},
-        described.operation_model(operation).output_shape)
+        {'status_code': answer.status, 'headers': headers, 'body': body}, called.output_shape)
 
 
 def _unreadable() -> type[Exception]:

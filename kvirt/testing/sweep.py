@@ -60,7 +60,10 @@ class Deed:
 
 @dataclass(frozen=True)
 class Child:
-    """How another process connects: a *provider* (its name, or ``module:Class``), its *options*, where to import from."""
+    """How another process connects: a *provider* (its name, or ``module:Class``), its *options*, where to import from.
+
+    Its clock is a :class:`Haste`.
+    """
 
     provider: str
     options: Mapping[str, Any]
@@ -179,7 +182,7 @@ class _Sweeper:
                 yield self._outcome(number, call, breakage, said, self._judged(name, before, ok))
 
     def killed(self, nursery: Nursery, breakages: Sequence[str]) -> Iterator[Outcome]:
-        calls = self._rehearse()
+        calls = self._rehearse(nursery)
         for breakage, (number, call) in itertools.product(breakages, enumerate(calls, 1)):
             name, before = self._stage.name(), self._stage.left()
 
@@ -214,11 +217,14 @@ class _Sweeper:
 
     # one run
 
-    def _rehearse(self) -> list[str]:
-        """Do the deed once in peace, and undo it; return its calls, and keep what it makes."""
+    def _rehearse(self, nursery: Nursery | None = None) -> list[str]:
+        """Do the deed once in peace, and undo it; return its calls, and keep what it makes.
+
+        A process of the *nursery* remembers nothing, so it may make more calls than a connection that is used again.
+        """
         name, before = self._stage.name(), self._stage.left()
         with self._stage.wire.counting() as calls:
-            said, ok = self._do(name)
+            said, ok = self._do(name) if nursery is None else _told(nursery.do(self._deed, name))
         assert ok, f'{self._deed.operation} does not even succeed in peace: {said}'
         self._whole = _as_any(name, _more(self._stage.left(), before))
         assert self._whole, f'{self._deed.operation} succeeds and makes nothing that left() sees'
@@ -279,7 +285,7 @@ class _Sweeper:
         wire = self._stage.wire
         if breakage in INTERRUPTS:
             app = wire.app
-            wire.app = interrupting = _Interrupting(app, number, done=breakage.endswith('after'))
+            wire.app = interrupting = _Interrupting(wire, number, done=breakage.endswith('after'))
             try:
                 yield lambda: interrupting.struck is not None
                 # Its answer is on its way still, to nobody; it is none of the calls of the next run.
@@ -298,8 +304,8 @@ class _Sweeper:
 class _Interrupting:
     """An app at whose *number*-th call the main thread is interrupted, as by Ctrl-C."""
 
-    def __init__(self, app: Callable[[Request], Answer], number: int, *, done: bool) -> None:
-        self._app, self._countdown, self._done = app, number, done
+    def __init__(self, wire: Wire, number: int, *, done: bool) -> None:
+        self._app, self._refused, self._countdown, self._done = wire.app, wire.refused, number, done
         self.struck: Request | None = None
 
     def __call__(self, request: Request) -> Answer:
@@ -307,7 +313,7 @@ class _Interrupting:
         if self._countdown:
             return self._app(request)
         self.struck = request
-        answer = self._app(request) if self._done else Answer.of({'message': 'too late'}, 500)
+        answer = self._app(request) if self._done else self._refused(500)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         threading.Event().wait(0.02)  # so that the interrupt is there before the answer
         return answer
@@ -362,6 +368,10 @@ def _more(now: Iterable[str], before: Iterable[str]) -> list[str]:
 def _as_any(name: str, lines: Iterable[str]) -> list[str]:
     """Return *lines* with the name of a run taken out, so that two runs can be compared."""
     return sorted(line.replace(name, '<name>') for line in lines)
+
+
+def _told(result: Result | None) -> tuple[str, bool]:
+    return (_spoken(result), result.ok) if result is not None else ('killed by somebody else', False)
 
 
 def _spoken(result: Result) -> str:

@@ -7,6 +7,7 @@ came of it, on a pipe of its own. So the provider is loaded once, and each deed 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from kvirt.base import Kbase
 from kvirt.base.options import decode_options
 from kvirt.decode import field_types
 from kvirt.providers import registry
+from kvirt.testing.sweep import Haste
 
 
 def main(pipe: str, reference: str, options: str, *path: str) -> None:
@@ -55,7 +57,9 @@ def _provider(reference: str) -> type[Kbase]:
 
 def _connected(provider: type[Kbase], given: dict[str, Any]) -> Kbase:
     options = decode_options(provider.Options, given, client='sweep')
-    return provider(**{name: getattr(options, name) for name in field_types(provider.Options)})
+    provider.clock = Haste()
+    clock = {'clock': provider.clock} if 'clock' in inspect.signature(provider).parameters else {}
+    return provider(**{name: getattr(options, name) for name in field_types(provider.Options)}, **clock)
 
 
 def _say(pipe: str, message: Any) -> None:

@@ -212,9 +212,7 @@ class Wire:
 
     def _answered(self, request: Request, breakage: str | None) -> Answer | None:
         if breakage in _STATUS:
-            status = _STATUS[breakage]
-            said, headers = self.refusal(status), {'Retry-After': '0'} if status in (429, 503) else {}
-            return Answer(status, said, headers) if isinstance(said, bytes) else Answer.of(said, status, **headers)
+            return self.refused(_STATUS[breakage])
         if breakage == 'killed before':
             self._kill()
         if breakage in ('unsent', 'killed before'):
@@ -223,6 +221,11 @@ class Wire:
         if breakage == 'killed after':
             self._kill()
         return None if breakage in ('lost', 'killed after') else answer
+
+    def refused(self, status: int) -> Answer:
+        """Return the answer of the cloud to a call that it refuses with *status*."""
+        said, headers = self.refusal(status), {'Retry-After': '0'} if status in (429, 503) else {}
+        return Answer(status, said, headers) if isinstance(said, bytes) else Answer.of(said, status, **headers)
 
     def _kill(self) -> None:
         assert self.victim, 'nobody to kill: set victim to the process that calls'

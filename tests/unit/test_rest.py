@@ -220,3 +220,11 @@ def test_observers_see_every_call(api: Api, wire: Wire) -> None:
         api.get('/nothing')
     assert [(call.method, call.path, call.status) for call in seen] == [('GET', '/books', 200), ('GET', '/nothing', 404)]
     assert wire.exchanges[0].request.query == [('page', '1'), ('tags', 'a'), ('tags', 'b'), ('full', 'true')]
+
+
+def test_a_netrc_does_not_take_the_place_of_the_token(wire: Wire, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / '.netrc').write_text('machine 127.0.0.1 login me password other\n')
+    monkeypatch.setenv('NETRC', str(tmp_path / '.netrc'))
+    api = Api(wire.url, name='Shelf', token=TOKEN)
+    assert api.get('/books')['books'] == []
+    api.close()

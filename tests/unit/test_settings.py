@@ -130,3 +130,13 @@ def test_kclis_home_is_read_where_there_is_no_other_and_never_written(tmp_path, 
     assert set(after.clients()) == {'lab', 'spare', 'all-of-them', 'new'}
     assert (theirs / 'config.yml').read_text() == CONFIG
     assert Settings(environ={'KVIRT_HOME': str(tmp_path / 'empty')}).sections == {}
+
+
+def test_a_provider_is_a_client_by_its_own_name(tmp_path: Path) -> None:
+    from kvirt.config import Kconfig
+    known = Settings(tmp_path, environ={'HCLOUD_TOKEN': 'x' * 64})
+    assert (known.client('hetzner').type, known.client('aws').type) == ('hcloud', 'aws')
+    with Kconfig('hcloud', settings=known) as config:
+        assert config.options(config.provider)['token'] == 'x' * 64
+    with pytest.raises(InvalidInput, match='client hcloud needs token: write it in its section, or set HCLOUD_TOKEN'):
+        Kconfig('hcloud', settings=Settings(tmp_path, environ={})).k  # noqa: B018

@@ -19,7 +19,7 @@ _LABEL = 'kvirt.plan'
 _TIMEOUT = 600
 
 
-def _pairs(value: Any) -> tuple[str, ...]:
+def variables(value: Any) -> tuple[str, ...]:
     """Read variables: a mapping, or a list of texts and of mappings of one."""
     if isinstance(value, Mapping):
         value = [value]
@@ -27,11 +27,13 @@ def _pairs(value: Any) -> tuple[str, ...]:
         raise InvalidInput(f'expected variables, got {value!r}')
     found: list[str] = []
     for entry in value:
-        found += [f'{name}={text}' for name, text in entry.items()] if isinstance(entry, Mapping) else [str(entry)]
+        if not isinstance(entry, (str, Mapping)):
+            raise InvalidInput(f'expected NAME=VALUE or a mapping, got {entry!r}')
+        found += [f'{name}={text}' for name, text in entry.items()] if isinstance(entry, Mapping) else [entry]
     return tuple(found)
 
 
-def _volumes(value: Any) -> tuple[str, ...]:
+def volumes(value: Any) -> tuple[str, ...]:
     """Read volumes: ``/here:/there``, a path for both, or a mapping with ``path`` and ``origin``."""
     found = []
     for entry in value if isinstance(value, (list, tuple)) else [value]:
@@ -40,8 +42,10 @@ def _volumes(value: Any) -> tuple[str, ...]:
                 raise InvalidInput(f'a volume has path and origin, not {entry!r}')
             mode = f":{entry['mode']}" if entry.get('mode') else ''
             found.append(f"{entry.get('origin') or entry['path']}:{entry['path']}{mode}")
+        elif isinstance(entry, str):
+            found.append(entry if ':' in entry else f'{entry}:{entry}')
         else:
-            found.append(str(entry) if ':' in str(entry) else f'{entry}:{entry}')
+            raise InvalidInput(f'expected a path or a mapping, got {entry!r}')
     return tuple(found)
 
 
@@ -51,8 +55,8 @@ class ContainerKeys(Keys, frozen=True, kw_only=True):
     image: Annotated[str | None, doc('plan', 'Image to run')] = None
     nets: Annotated[tuple[str, ...], doc('plan', 'Networks of the engine', texts)] = ()
     ports: Annotated[tuple[str, ...], doc('plan', "Ports to publish: 80, or '8080:80'", texts)] = ()
-    volumes: Annotated[tuple[str, ...], doc('plan', 'Folders to mount', _volumes)] = ()
-    environment: Annotated[tuple[str, ...], doc('plan', 'Variables', _pairs)] = ()
+    volumes: Annotated[tuple[str, ...], doc('plan', 'Folders to mount', volumes)] = ()
+    environment: Annotated[tuple[str, ...], doc('plan', 'Variables', variables)] = ()
     cmds: Annotated[tuple[str, ...], doc('plan', 'Words of the command to run in place of its own', texts)] = ()
     profile: Annotated[str | None, doc('plan', 'Profile of type container that these build on')] = None
 
@@ -62,16 +66,17 @@ class ContainerItem(Item):
 
     kind = 'container'
     Keys = ContainerKeys
+    other_words = {'disks': 'volumes', 'cmd': 'cmds'}
 
     def _prepared(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        words = {'disks': 'volumes', 'cmd': 'cmds'}
         profile = values.get('profile')
         below: Mapping[str, Any] = {}
         if isinstance(profile, str) and profile in self.scope.config.profiles:
             below = {key: value for key, value in self.scope.config.profiles.values(profile).items() if key != 'type'}
-        return {words.get(key, key): value for key, value in {**below, **values}.items()}
+        return {**{self.other_words.get(key, key): value for key, value in below.items()}, **values}
 
     def _check(self) -> None:
+        self._need_trust('runs a container on the host')
         if not self.keys.image:
             raise InvalidInput(Problem(f'{self.entry} needs an image', self.entry.where()))
         for port in self.keys.ports:

@@ -14,14 +14,15 @@ from kvirt.result import Result
 from kvirt.spec import doc, texts
 
 
-def _cidr(value: Any) -> str:
+def one_cidr(value: Any) -> str:
+    """Read a network with its prefix."""
     return str(units.network(str(value)))
 
 
 class NetworkKeys(Keys, frozen=True, kw_only=True):
     """The keys of a network; further ones are settings of the provider."""
 
-    cidr: Annotated[str | None, doc('plan', 'Addresses: 192.168.1.0/24', _cidr)] = None
+    cidr: Annotated[str | None, doc('plan', 'Addresses: 192.168.1.0/24', one_cidr)] = None
     nat: Annotated[bool, doc('plan', 'VMs reach the outside through an address of the host')] = True
     dhcp: Annotated[bool, doc('plan', 'Addresses are given out')] = True
     domain: Annotated[str | None, doc('plan', 'DNS domain')] = None
@@ -33,9 +34,7 @@ class NetworkItem(Item):
     kind = 'network'
     Keys = NetworkKeys
     open_keys = True
-
-    def _prepared(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {'client' if key == 'vmclient' else key: value for key, value in values.items()}
+    other_words = {'vmclient': 'client'}
 
     def exists(self) -> bool:
         return self.name in self.live.networks()
@@ -117,6 +116,10 @@ class ImageItem(Item):
         if self.keys.pool:
             yield 'pool', self.keys.pool
 
+    def _check(self) -> None:
+        if self.keys.url and not self.keys.url.startswith(('http://', 'https://')):
+            self._need_trust('reads files of this machine', 'url')
+
     def exists(self) -> bool:
         return self.name in self.live.images()
 
@@ -148,7 +151,7 @@ class DiskKeys(Keys, frozen=True, kw_only=True):
     pool: Annotated[str | None, doc('plan', 'Storage pool')] = None
     size: Annotated[int, doc('plan', 'Size in GiB', units.disk_gib)] = 10
     thin: Annotated[bool, doc('plan', 'Allocate on write')] = True
-    image: Annotated[str | None, doc('plan', 'Image that it is a clone of; also template')] = None
+    image: Annotated[str | None, doc('plan', 'Image that it is a clone of')] = None
     vms: Annotated[tuple[str, ...], doc('plan', 'VMs that get it; several share it', texts)] = ()
 
 
@@ -157,9 +160,7 @@ class DiskItem(Item):
 
     kind = 'disk'
     Keys = DiskKeys
-
-    def _prepared(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {'image' if key == 'template' else key: value for key, value in values.items()}
+    other_words = {'template': 'image'}
 
     def refers(self) -> Iterator[Key]:
         if self.keys.pool:

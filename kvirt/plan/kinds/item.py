@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -65,19 +65,22 @@ class Item:
     Keys: ClassVar[type[Keys]] = Keys
     open_keys: ClassVar[bool] = False
     """True where keys that are not in ``Keys`` are settings of the provider."""
+    other_words: ClassVar[Mapping[str, str]] = {}
+    """Old words for some keys, and what each is called now."""
 
     def __init__(self, entry: Entry, scope: Scope) -> None:
         """Check *entry*. InvalidInput with every fault."""
         self.entry, self.scope = entry, scope
         known = set(self.Keys.__struct_fields__)
-        self.settings = {key: value for key, value in entry.values.items() if self.open_keys and key not in known}
-        values = {key: value for key, value in entry.values.items() if key not in self.settings}
+        written = {self.other_words.get(key, key): value for key, value in entry.values.items()}
+        self.settings = {key: value for key, value in written.items() if self.open_keys and key not in known}
+        values = {key: value for key, value in written.items() if key not in self.settings}
         self.keys: Any = decode(self.Keys, self._prepared(values), what=f'key of a {self.kind}', where=entry.where)
         self.config = self._client(scope)
         self._check()
 
     def _prepared(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the keys as they are to be decoded; a kind with old words for some translates them."""
+        """Return the keys as they are to be decoded."""
         return values
 
     def _client(self, scope: Scope) -> Config:
@@ -85,6 +88,16 @@ class Item:
             return scope.client(self.keys.client)
         except NotFound as error:
             raise missing_client(error, self.entry.where('client')) from None
+
+    def _need_trust(self, does: str, key: str = '') -> None:
+        """Raise InvalidInput unless the plan is trusted; *does* says what needs it."""
+        if not self.entry.trusted:
+            raise InvalidInput(Problem(f'{self.entry} {does}, and the plan comes from elsewhere', self.entry.where(key)),
+                               hint='Read it, and give --trust')
+
+    def uses(self) -> Iterable[str]:
+        """Return the names that templates of its own use, beside those of the plan."""
+        return ()
 
     def _check(self) -> None:
         """Raise InvalidInput for what can be told to be wrong without connecting to anything."""

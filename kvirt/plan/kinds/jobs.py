@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import yaml
 
 from kvirt.errors import Cancelled, Conflict, InvalidInput, KvirtError, MissingDependency, Problem, TimedOut, Unavailable
-from kvirt.guest.content import gather
+from kvirt.guest.content import gather, template_variables
 from kvirt.plan.events import Key
 from kvirt.plan.kinds.item import Change, Item, Keys, Tell
 from kvirt.result import Result
@@ -42,9 +42,7 @@ class Job(Item):
         return Change('nothing')
 
     def _check(self) -> None:
-        if not self.scope.trusted:
-            raise InvalidInput(Problem(f'{self.entry} runs commands on this machine, and the plan comes from elsewhere',
-                                       self.entry.where()), hint='Read it, and give --trust')
+        self._need_trust('runs commands on this machine')
 
     def delete(self, tell: Tell) -> Result:
         return Result.success(changed=False)
@@ -124,6 +122,10 @@ class WorkflowItem(Job):
             file if file.path else FileSpec(**{**_fields(file), 'path': f"/{Path(file.origin or '').name}"})
             for file in keys.files))
         self.content = gather(spec, self.entry.folder, {**self.scope.variables, 'plan': self.scope.name})
+
+    def uses(self) -> set[str]:
+        return template_variables({key: self.entry.values.get(key) for key in ('cmds', 'scripts', 'files')},
+                                  self.entry.folder)
 
     def refers(self) -> Iterator[Key]:
         if self.keys.target:

@@ -47,6 +47,8 @@ class BucketItem(Item):
         return {Path(name).name: self.entry.folder / Path(name).expanduser() for name in self.keys.files}
 
     def _check(self) -> None:
+        if self.keys.files:
+            self._need_trust('reads files of this machine', 'files')
         missing = [Problem(f'{path} is no file', self.entry.where('files')) for path in self._files().values()
                    if not path.is_file()]
         if missing:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
-from kvirt.guest.content import gather
+from kvirt.errors import Problem
+from kvirt.guest.content import gather, template_variables
 from kvirt.plan.events import Key
 from kvirt.plan.kinds.item import Change, Cost, Difference, Item, Keys, Tell
 from kvirt.plan.rules import rule_layers
 from kvirt.profiles import Layer, merge
 from kvirt.result import Result
-from kvirt.spec import doc, is_keyword
+from kvirt.spec import doc, files, is_keyword
+
+log = logging.getLogger(__name__)
+
+_OF_THIS_MACHINE = frozenset({'scripts', 'cloudinit_file', 'ignition_file', 'sharedfolders', 'emulator', 'kernel', 'initrd',
+                              'iso'})
+"""Keywords that name files of this machine, or of the host."""
 
 _IN_METADATA = ('profile', 'owner', 'domain')
 
@@ -43,13 +52,35 @@ class VmItem(Item):
         self.merged.values['plan'] = scope.name
         if self.keys.profile:
             self.merged.values['profile'] = self.keys.profile
+        self._check_trust()
         for key in [key for key in self.merged.values if key in scope.variables and not is_keyword(key)]:
             del self.merged.values[key]  # a parameter may be set on one VM, for its templates
+        if entry.compat:  # what kcli passed over in silence
+            for key, problem in self.config.unknown(self.merged, entry.folder).items():
+                log.warning('%s', Problem(f'{entry}: {problem.message}', problem.where))
+                del self.merged.values[key]
         keywords, extra, self.spec = self.config.decoded(self.name, self.merged, entry.folder)
         own = {key: self.settings[key] for key in scope.variables if key in self.settings}
         self.variables = {**scope.variables, **own}
         gather(self.spec, entry.folder, {**self.variables, **keywords, **extra, 'name': self.name})
         self.given = frozenset(keywords)
+
+    def _check_trust(self) -> None:
+        """Raise InvalidInput where a plan from elsewhere reaches for files of this machine, or of the host."""
+        profiles = self.scope.profiles.values() if self.keys.profile else ()
+        if self.entry.trusted and all(profile.trusted for profile in profiles):
+            return
+        self.entry = replace(self.entry, trusted=False)
+        said = {key: value for key, value in self.merged.values.items()
+                if key in self.merged.origins and not self.merged.origins[key].common}
+        for key in _OF_THIS_MACHINE & said.keys():
+            self._need_trust(f'has {key}, and so reads files of this machine', key)
+        for key in ('files', 'extra_files'):
+            if any(file.origin for file in files(said.get(key) or ())):
+                self._need_trust('reads files of this machine', key)
+
+    def uses(self) -> set[str]:
+        return template_variables(self.merged.values, self.entry.folder)
 
     @property
     def name(self) -> str:

@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from kvirt.base import waits
-from kvirt.errors import Conflict, InvalidInput, Problem
+from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.guest.guest import Guest
-from kvirt.providers.aws.account import to_tags
+from kvirt.providers.aws.account import pages, to_tags
 from kvirt.providers.aws.flavors import Flavors
 from kvirt.providers.aws.images import Images, root_of, size_of
 from kvirt.providers.aws.mapping import check_key, groups_of
@@ -104,7 +104,7 @@ class Create(Names, Flavors, Images):
         if guest.kind:
             asked['UserData'] = check_user_data(guest.user_data(), USER_DATA_LIMIT, 'EC2')
         if spec.placement:
-            asked['Placement'] = {'GroupName': spec.placement}
+            asked['Placement'] = {'GroupName': self._placement(spec.placement)}
         if spec.spot:
             asked['InstanceMarketOptions'] = {'MarketType': 'spot', 'SpotOptions': {
                 'SpotInstanceType': 'one-time', 'InstanceInterruptionBehavior': 'terminate'}}
@@ -121,6 +121,13 @@ class Create(Names, Flavors, Images):
         if spec.spot and not flavor.preemptible:
             raise InvalidInput(f'flavor {flavor.name} can not be had as spare capacity')
         return flavor
+
+    def _placement(self, name: str) -> str:
+        """Return *name* when there is such a placement group. NotFound."""
+        found = pages(self.ec2, 'describe_placement_groups', 'PlacementGroups', {'group-name': [name]})
+        if not any(each['GroupName'] == name for each in found):
+            raise NotFound(f"placement group '{name}' does not exist in {self.here}")
+        return name
 
     # disks
 

@@ -18,7 +18,7 @@ from kvirt.providers.aws.volumes import volume_type
 from kvirt.shapes import CostItem, Flavor
 from kvirt.spec import VmSpec
 
-_ARCHES = {'arm64': 'aarch64'}
+_ARCHES = {'arm64': 'aarch64', 'arm64_mac': 'aarch64', 'x86_64_mac': 'x86_64'}
 """The words of EC2 for architectures that have another one here."""
 
 _FEW = 100  # types that can be named in one call
@@ -34,7 +34,7 @@ class Flavors(Account):
 
     def __init__(self, debug: bool = False, **options: Any) -> None:
         super().__init__(debug, **options)
-        self._lock = threading.Lock()
+        self._lock, self._types_lock = threading.Lock(), threading.Lock()
         self._types: dict[str, Flavor] = {}
         self._all_types: dict[str, list[Flavor]] = {}
         self._prices: dict[str, prices.Prices] = {}
@@ -77,11 +77,12 @@ class Flavors(Account):
     def types_of(self, names: Iterable[str], region: str | None = None) -> dict[str, Flavor]:
         """Return the flavors of these *names* that there are, without prices; what is known is not asked for again."""
         wanted = set(names)
-        absent = sorted(wanted - set(self._types))
-        for start in range(0, len(absent), _FEW):
-            found = pages(self.client('ec2', region), 'describe_instance_types', 'InstanceTypes',
-                          {'instance-type': absent[start:start + _FEW]})
-            self._types.update({each['InstanceType']: flavor_of(each, region or self.here) for each in found})
+        with self._types_lock:  # one of many threads asks, and the others wait for what it learns
+            absent = sorted(wanted - set(self._types))
+            for start in range(0, len(absent), _FEW):
+                found = pages(self.client('ec2', region), 'describe_instance_types', 'InstanceTypes',
+                              {'instance-type': absent[start:start + _FEW]})
+                self._types.update({each['InstanceType']: flavor_of(each, region or self.here) for each in found})
         return {name: self._types[name] for name in wanted if name in self._types}
 
     # prices
@@ -116,10 +117,11 @@ def flavor_of(known: Mapping[str, Any], region: str) -> Flavor:
     """Map an instance type. One whose root disk can only be that of its host is lost when it stops."""
     arches = known['ProcessorInfo']['SupportedArchitectures']
     arch = next((each for each in ('x86_64', 'arm64') if each in arches), arches[0])
-    gpus = known.get('GpuInfo', {}).get('Gpus', ())
+    mac = arch.endswith('_mac')  # to be had on a dedicated host only
+    gpus = [each for each in known.get('GpuInfo', {}).get('Gpus', ()) if each.get('Count')]  # some have a part of one
     on_ebs = 'ebs' in known.get('SupportedRootDeviceTypes', ('ebs',))
     return Flavor(name=known['InstanceType'], numcpus=known['VCpuInfo']['DefaultVCpus'],
                   memory=known['MemoryInfo']['SizeInMiB'], disk=known.get('InstanceStorageInfo', {}).get('TotalSizeInGB'),
-                  gpus=sum(gpu.get('Count', 0) for gpu in gpus), gpu=gpus[0].get('Name') if gpus else None,
-                  arch=_ARCHES.get(arch, arch), location=region, stoppable=on_ebs, resizable=on_ebs,
+                  gpus=sum(gpu['Count'] for gpu in gpus), gpu=gpus[0].get('Name') if gpus else None,
+                  arch=_ARCHES.get(arch, arch), location=region, available=not mac, stoppable=on_ebs, resizable=on_ebs,
                   preemptible='spot' in known.get('SupportedUsageClasses', ()), firewall=True)

@@ -8,12 +8,13 @@ from typing import Any
 
 from kvirt.base import waits
 from kvirt.base.images import Progress
-from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported
-from kvirt.names import did_you_mean
+from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
+from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.aws import upload
 from kvirt.providers.aws.account import Account, pages, tags_of, to_tags
 from kvirt.providers.aws.wellknown import WELL_KNOWN, native_arch, short_name, short_of
 from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
+from kvirt.providers.families.memory import Memory
 from kvirt.undo import Undo
 from kvirt.wait import until
 
@@ -26,7 +27,7 @@ class Images(Account):
 
     def __init__(self, debug: bool = False, **options: Any) -> None:
         super().__init__(debug, **options)
-        self._images: dict[tuple[str, str | None], dict[str, Any]] = {}
+        self._images = Memory(seconds=3600)
 
     def image_behind(self, image: str | None) -> str | None:
         """Return the short name that tells the kind of an image: of one made here, what it was made of."""
@@ -45,19 +46,19 @@ class Images(Account):
         What was found is remembered, since a plan makes many VMs of one image.
         """
         short = short_name(image)
-        key = (image, arch if short else None)
-        if key not in self._images:
+
+        def newest() -> dict[str, Any]:
             found = self._look(image, short, arch)
             if not found:
                 raise NotFound(f"image '{image}' does not exist in {self.here}"
                                f'{f" for {arch}" if short else did_you_mean(image, self._volumes())}',
                                hint="'kvirt list image' shows what is there")
-            self._images[key] = max(found, key=lambda each: each.get('CreationDate', ''))
-        return self._images[key]
+            return max(found, key=lambda each: str(each.get('CreationDate', '')))
+        return self._images.get((image, arch if short else None), newest)
 
     def forget_images(self) -> None:
         """Look images up anew from now on: vendors withdraw old ones."""
-        self._images.clear()
+        self._images.forget()
 
     def _look(self, image: str, short: str | None, arch: str) -> list[dict[str, Any]]:
         if short:
@@ -91,7 +92,7 @@ class Images(Account):
         from kvirt.download import file_name, local_copy
         if cmds:
             raise NotSupported('commands for an image are not run here', hint='Run them in a VM, and export it')
-        final = name or short or file_name(url)
+        final = _ami_name(name or short or file_name(url))
         if self._own({'name': [final]}):
             return {'image': final, 'found': True}
         request = new_request()
@@ -123,7 +124,7 @@ class Images(Account):
         instance = self.instance(name)
         if instance['State']['Name'] != 'stopped':
             raise Conflict(f'VM {name} is running', hint='Stop it first: its disk changes while it would be copied')
-        final, request = image or name, new_request()
+        final, request = _ami_name(image or name), new_request()
         if self._own({'name': [final]}):
             raise AlreadyExists(f'image {final} exists in {self.here}')
         kept = {key: value for key, value in tags_of(instance).items() if key == 'image'}
@@ -164,6 +165,14 @@ class Images(Account):
         self.ec2.deregister_image(ImageId=image['ImageId'])
         for snapshot in snapshots_of(image):
             self.ec2.delete_snapshot(SnapshotId=snapshot)
+
+
+def _ami_name(name: str) -> str:
+    """Return *name* if EC2 takes it for an image. InvalidInput."""
+    if len(safe_name('image', name)) < 3 or name.startswith('ami-'):
+        raise InvalidInput(f"'{name}' can not name an image here",
+                           hint='Use 3 letters or more, and not ami- at the start')
+    return name
 
 
 def snapshots_of(image: Mapping[str, Any]) -> list[str]:

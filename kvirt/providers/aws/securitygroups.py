@@ -117,6 +117,10 @@ class SecurityGroups(Vpcs):
             if name not in known:
                 raise NotFound(f'security group {name} does not exist in the network of the VM'
                                f'{did_you_mean(name, self._list_security_groups())}')
+        surplus = allowed(known[shared]) - to_allowed(rules) if shared in known else set()
+        if surplus:
+            raise Conflict(f'security group {shared} lets in more than was asked for: {to_rules(surplus)}',
+                           hint='Somebody changed it: take that away from it')
         shared_id = self.group_like(self.ec2, vpc, shared, rules, SHARED, known)
         return [shared_id, *(known[name]['GroupId'] for name in named)]
 
@@ -220,9 +224,13 @@ def _made(ec2: Any, vpc: str, name: str, mark: str, description: Any = None) -> 
 
 
 def _named(ec2: Any, vpc: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the groups of a VPC that bear *names*, by name. Names are unique within a VPC."""
-    found = pages(ec2, 'describe_security_groups', 'SecurityGroups', {'vpc-id': [vpc], 'group-name': names})
-    return {group['GroupName']: group for group in found}
+    """Return the groups of a VPC that bear *names*, or are these ids, by that. Names are unique within a VPC."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, word, asked in (('group-name', 'GroupName', [name for name in names if not name.startswith('sg-')]),
+                             ('group-id', 'GroupId', [name for name in names if name.startswith('sg-')])):
+        groups = pages(ec2, 'describe_security_groups', 'SecurityGroups', {'vpc-id': [vpc], key: asked}) if asked else ()
+        found |= {group[word]: group for group in groups}
+    return found
 
 
 def _drop_marked(ec2: Any, request: str) -> None:

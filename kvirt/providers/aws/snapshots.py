@@ -15,6 +15,7 @@ from kvirt.names import did_you_mean
 from kvirt.providers.aws.account import pages, tags_of, to_tags
 from kvirt.providers.aws.storage import Storage
 from kvirt.providers.aws.vms import Vms
+from kvirt.providers.aws.volumes import DEFAULT_TYPE, speed_of
 from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
 from kvirt.undo import Undo
 
@@ -69,10 +70,12 @@ class Snapshots(Vms, Storage):
         if running:
             self.allowed(instance, 'stoppable')
         old = {each['DeviceName']: each['Ebs'] for each in instance['BlockDeviceMappings'] if each['DeviceName'] in parts}
+        volumes = {each['VolumeId']: each for each in self.volumes_of(instance)}
         request = new_request()
         with Undo().translating(self.translate) as undo:
             undo.add(f'the new disks of VM {base}', lambda: self._unmake_volumes(ec2, request))
-            fresh = {device: self._copy(ec2, instance, part, request) for device, part in parts.items()}
+            fresh = {device: self._copied(ec2, instance, part, volumes.get(old.get(device, {}).get('VolumeId'), {}), request)
+                     for device, part in parts.items()}
             if running:
                 undo.add(f'the stop of VM {base}', lambda: ec2.start_instances(InstanceIds=[vm]))
                 self.stop_and_wait(instance)
@@ -88,10 +91,14 @@ class Snapshots(Vms, Storage):
         if running:
             ec2.start_instances(InstanceIds=[vm])
 
-    def _copy(self, ec2: Any, instance: Mapping[str, Any], part: Mapping[str, Any], request: str) -> str:
-        asked = {'SnapshotId': part['SnapshotId'], 'VolumeType': 'gp3'}
+    def _copied(self, ec2: Any, instance: Mapping[str, Any], part: Mapping[str, Any], old: Mapping[str, Any],
+                request: str) -> str:
+        """Make a volume of an EBS snapshot, of the type and with the tags of the *old* one, whose place it takes."""
+        kind = old.get('VolumeType', DEFAULT_TYPE)
+        asked = {'SnapshotId': part['SnapshotId'], 'VolumeType': kind, **speed_of(kind, part['VolumeSize'])}
+        tags = {key: value for key, value in tags_of(old).items() if not key.startswith('aws:')}
         return self._make(ec2, instance['Placement']['AvailabilityZone'], asked,
-                          {MARK: request, MAKER: maker(time.time())})
+                          {**tags, MARK: request, MAKER: maker(time.time())})
 
     def _put_back(self, ec2: Any, vm: str, old: Mapping[str, Mapping[str, Any]]) -> None:
         """Give a VM the disks that it had."""

@@ -82,9 +82,10 @@ class Vms(Create):
         instance = self.instance(name)
         snapshots = dict.fromkeys(tags_of(each)['snapshot'] for each in self.snapshots_of_vm(instance))
         return mapping.vm_info(instance, self.types_of([instance['InstanceType']], instance['Region']),
-                               self._volumes_of(instance), snapshots, self.network_names(instance['Region']))
+                               self.volumes_of(instance), snapshots, self.network_names(instance['Region']))
 
-    def _volumes_of(self, instance: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    def volumes_of(self, instance: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        """Return the volumes that are attached to an instance."""
         return pages(self.ec2_of(instance), 'describe_volumes', 'Volumes',
                      {'attachment.instance-id': [instance['InstanceId']]}, size=PAGE // 2)
 

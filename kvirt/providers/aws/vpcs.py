@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +23,16 @@ _HINT = "'kvirt list network' shows what is there"
 
 @dataclass(frozen=True)
 class Topology:
-    """The VPCs, subnets and route tables that a client sees, as EC2 tells them, with their ``Region``."""
+    """The VPCs and subnets that a client sees, as EC2 tells them, with their ``Region``; route tables when they matter."""
 
     vpcs: Sequence[dict[str, Any]]
     subnets: Sequence[dict[str, Any]]
-    tables: Sequence[dict[str, Any]]
+    read_tables: Callable[[], Sequence[dict[str, Any]]]
+
+    @functools.cached_property
+    def tables(self) -> Sequence[dict[str, Any]]:
+        """The route tables."""
+        return self.read_tables()
 
     def within(self, vpc: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the subnets of a VPC."""
@@ -63,13 +68,20 @@ class Vpcs(Account):
 
     def topology(self, regions: Sequence[str] | None = None) -> Topology:
         """Return what there is now."""
-        return Topology(*(self.everywhere(functools.partial(_read, operation=operation, key=key), regions)
-                          for operation, key in (('describe_vpcs', 'Vpcs'), ('describe_subnets', 'Subnets'),
-                                                 ('describe_route_tables', 'RouteTables'))))
+        vpcs, subnets, tables = (
+            functools.partial(self.everywhere, functools.partial(_read, operation=operation, key=key), regions)
+            for operation, key in (('describe_vpcs', 'Vpcs'), ('describe_subnets', 'Subnets'),
+                                   ('describe_route_tables', 'RouteTables')))
+        return Topology(vpcs(), subnets(), tables)
 
     def recent_topology(self, region: str) -> Topology:
         """Return what there is in a region now, or was some seconds ago: for creating many VMs at once."""
-        return self.recent.get(('topology', region), functools.partial(self.topology, [region]))
+        def read() -> Topology:
+            topology = self.topology([region])
+            for subnet in topology.subnets:
+                topology.is_private(subnet)  # so that not each of many threads reads the route tables
+            return topology
+        return self.recent.get(('topology', region), read)
 
     # names
 

@@ -82,7 +82,7 @@ class Account(s3.S3Buckets):
         self.lacks = s3.lacking(*self.spaces, 'Set spaces_key and spaces_secret in the client')
         self.conn = Api(api, name=NAME, token=token, insecure=insecure, meaning=_meaning, next_page=by_link,
                         clock=self.clock) if token else None
-        self.unreachable = None if token else 'no token of the API is given'
+        self.unreachable = None if token else 'it needs token: write it in its section, or set DIGITALOCEAN_TOKEN'
 
     def close(self) -> None:
         if self.conn:

@@ -83,12 +83,17 @@ class Images(Account):
         if any(each['name'] == final for each in self._private()):
             return {'image': final, 'found': True}
         with self.undo() as undo:
+            undo.add(f'image {final}', lambda: self._unmake_image(final))
             made = self.api.post('/images', {'name': final, 'url': url, 'region': self.made_in(),
                                              'distribution': mapping.distribution(f'{final} {url}')})['image']
-            undo.add(f'image {final}', lambda: self.api.delete(f"/images/{made['id']}"))
             until(lambda: self._is_there(made, url), what=f'{NAME} fetching image {final}', timeout=_IMPORT, interval=5,
                   clock=self.clock)
         return {'image': final}
+
+    def _unmake_image(self, name: str) -> None:
+        for image in list(self.all('/images', private=True)):
+            if image['name'] == name and image['type'] == 'custom':
+                self.drop(f"/images/{image['id']}")
 
     def _is_there(self, image: Thing, url: str) -> bool:
         now = self.api.get(f"/images/{image['id']}")['image']

@@ -11,7 +11,7 @@ from typing import Any
 
 from kvirt import units
 from kvirt.base import unsupported, waits
-from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported
+from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported, TimedOut, Unavailable
 from kvirt.names import did_you_mean
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.account import NAME, Account
@@ -93,7 +93,11 @@ class Networks(Account):
         if name in self._list_floating_ips():
             raise AlreadyExists(f'floating address {name} exists')
         with self.undo() as undo:
-            address = self.api.post('/reserved_ips', {'region': self.made_in()})['reserved_ip']['ip']
+            try:
+                address = self.api.post('/reserved_ips', {'region': self.made_in()})['reserved_ip']['ip']
+            except (Unavailable, TimedOut) as error:
+                error.hint = "An address may have been taken: 'kvirt list floating-ip' shows it under no other name"
+                raise
             tag = _ip_tag(name, address)
             undo.add(f'tag {tag}', lambda: self.drop(f'/tags/{tag}'))
             undo.add(f'address {address}', lambda: self.drop(f'/reserved_ips/{address}'))

@@ -64,7 +64,10 @@ class Storage(blocks.NoPools, Account):
         blocks.refuse(pool, image=image)
         if any(each['name'] == name for each in self.volumes_in(self.made_in())):
             raise AlreadyExists(f'volume {name} exists')
-        return {'path': mapping.path(self.make_volume(name, size, self.made_in()))}
+        with self.undo() as undo:
+            undo.add(f'volume {name}', lambda: self._take_back(name, self.made_in()))
+            volume = self.make_volume(name, size, self.made_in())
+        return {'path': mapping.path(volume)}
 
     @waits
     def _add_disk(self, name: str, size: int, pool: str | None, thin: bool, image: str | None, shareable: bool,
@@ -81,7 +84,7 @@ class Storage(blocks.NoPools, Account):
                 wanted = overrides.get('diskname') or blocks.next_name(droplet['name'], taken)
                 if wanted in taken:
                     raise AlreadyExists(f'volume {wanted} exists')
-                undo.add(f'volume {wanted}', lambda: self._take_back(wanted, droplet))
+                undo.add(f'volume {wanted}', lambda: self._take_back(wanted, region, droplet))
                 volume = self.make_volume(wanted, size, region, self._request_of(droplet))
             self._attachment('attach', volume, droplet)
         return {'device': mapping.disk(volume)['device'], 'path': mapping.path(volume)}
@@ -95,11 +98,11 @@ class Storage(blocks.NoPools, Account):
         self.tag(mapping.to_tags({marks.MARK: request}), 'droplet', droplet['id'])
         return request
 
-    def _take_back(self, name: str, droplet: Thing) -> None:
-        """Undo the making of a volume, which may be attached already."""
-        found = [each for each in self.volumes_in(mapping.region(droplet)) if each['name'] == name]
+    def _take_back(self, name: str, region: str, droplet: Thing | None = None) -> None:
+        """Undo the making of a volume, which may be attached to a droplet already."""
+        found = [each for each in self.volumes_in(region) if each['name'] == name]
         for volume in found:
-            if volume['droplet_ids']:
+            if droplet and volume['droplet_ids']:
                 self._attachment('detach', volume, droplet)
         self.drop_volumes(found)
 

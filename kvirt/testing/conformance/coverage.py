@@ -34,7 +34,8 @@ class TestCoverage:
 
 def whole_run_was_asked_for(config: pytest.Config) -> bool:
     """Tell if this is one of several processes that share a run of everything."""
-    chosen = config.option.keyword or config.option.markexpr or any('::' in argument for argument in config.args)
+    marked = config.option.markexpr not in ('', 'slow', 'not slow')  # these divide files, and not the suite
+    chosen = config.option.keyword or marked or any('::' in argument for argument in config.args)
     return hasattr(config, 'workerinput') and not chosen
 
 

@@ -14,25 +14,26 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import boto3
 import botocore.loaders
 import botocore.model
 import botocore.parsers
 import botocore.validate
-from werkzeug.test import Client, EnvironBuilder
-from werkzeug.wrappers import Response
+from werkzeug.test import EnvironBuilder
 
 from kvirt.providers.aws import Kaws
 from kvirt.providers.aws.wellknown import WELL_KNOWN
 from kvirt.testing.wire import Answer, Request
+from tests.providers.aws.moto_more import IMAGE_GIB, application
 
 REGION, ZONE, DNS_ZONE = 'us-east-1', 'us-east-1a', 'lab.example'
 ACCOUNT = '123456789012'
 CREDENTIALS = {'access_key_id': 'AKIAIOSFODNN7EXAMPLE', 'access_key_secret': 'wJalrXUtnFEMIexample'}
 KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAiG4Fz3qUtUuA1YBTm0oWbDQz0GOx0qRBFwD1Kbd0pN test'
-IMAGE_GIB = 2
+HOURLY = {'t3.nano': 0.0052, 't3.micro': 0.0104, 't3.small': 0.0208, 't4g.nano': 0.0042, 'm5.large': 0.096,
+          'g4dn.xlarge': 0.526}
 IMAGES = ('debian12', 'ubuntu2404', 'al2023', 'almalinux9', 'rockylinux9', 'centos9stream', 'fedora42', 'fcos')
 
 Operation = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -119,16 +120,21 @@ class Aws:
 
     def __init__(self) -> None:
         self.url = ''
-        self.moto = _moto()
-        self.prices = Prices({'t3.nano': 0.0052, 't3.micro': 0.0104, 't3.small': 0.0208, 't4g.nano': 0.0042, 'm5.large': 0.096,
-                              'g4dn.xlarge': 0.526, **{f'c5.{size}': price for size, price in (
-                                  ('large', 0.085), ('xlarge', 0.17), ('2xlarge', 0.34), ('4xlarge', 0.68))}})
+        self.moto = application()
+        self.prices = Prices({**HOURLY, **{f'c5.{size}': price for size, price in (
+            ('large', 0.085), ('xlarge', 0.17), ('2xlarge', 0.34), ('4xlarge', 0.68))}})
         services = (JsonService('pricing', GetProducts=self.prices.get_products),
                     JsonService('service-quotas', ListServiceQuotas=quotas))
         self.services = {service.prefix: service for service in services}
         self.faults: list[str] = []
+        self.placements = {'apart'}
 
     def __call__(self, request: Request) -> Answer:
+        if operation_of(request) == 'DescribePlacementGroups':  # of which moto knows nothing
+            wanted = dict(parse_qsl(request.body.decode()))['Filter.1.Value.1']
+            found = ''.join(f'<item><groupName>{name}</groupName></item>' for name in self.placements & {wanted})
+            return Answer(200, f'<DescribePlacementGroupsResponse><placementGroupSet>{found}</placementGroupSet>'
+                               '</DescribePlacementGroupsResponse>'.encode())
         target, _, operation = request.headers.get('x-amz-target', '').partition('.')
         if target in self.services:
             if self.prices.broken:
@@ -141,29 +147,13 @@ class Aws:
         done = self.moto.open(EnvironBuilder(path=request.path, method=request.method, data=request.body,
                                              query_string=urlencode(request.query), headers=list(request.headers.items())))
         body = done.get_data()
-        if b'<DescribeImagesResponse' in body:  # to moto, every image has 15 GiB
-            body = body.replace(b'<volumeSize>15<', b'<volumeSize>%d<' % IMAGE_GIB)
         # moto keeps the user data that is taken away as the text that Python has for no bytes.
         body = body.replace(b"<value>b''</value>", b'<value></value>')
-        kept = {key: value for key, value in done.headers.items() if key.lower() not in ('content-length', 'date', 'server')}
+        kept = {key: value for key, value in done.headers.items()
+                if key.lower() not in ('content-length', 'date', 'server')}
         if request.method == 'HEAD':
             kept['Content-Length'] = done.headers.get('Content-Length', '0')
         return Answer(done.status_code, body, kept)
-
-
-@functools.cache
-def _moto() -> Client:
-    """Return moto's server application; what it looks up anew at each call is remembered."""
-    import moto.backends
-    import moto.core.responses
-    import moto.core.utils
-    from moto.server import DomainDispatcherApplication, create_backend_app
-    modules = list(moto.backends.list_of_moto_modules())
-    moto.backends.list_of_moto_modules = lambda: modules  # type: ignore[assignment]
-    methods = functools.cache(moto.core.utils.method_names_from_class)
-    moto.core.utils.method_names_from_class = methods
-    moto.core.responses.method_names_from_class = methods
-    return Client(DomainDispatcherApplication(create_backend_app), Response, use_cookies=False)
 
 
 class Account:
@@ -201,7 +191,8 @@ class Account:
         from moto.s3.models import s3_backends
         ec2, elb = ec2_backends[ACCOUNT][REGION], elbv2_backends[ACCOUNT][REGION]
         return {
-            *(f"VM {_name(each) or each.id}" for each in ec2.all_instances() if each.state not in ('terminated', 'shutting-down')),
+            *(f'VM {_name(each) or each.id}' for each in ec2.all_instances()
+              if each.state not in ('terminated', 'shutting-down')),
             *(f'volume {each.id} {_name(each)}' for each in ec2.volumes.values()),
             *(f'snapshot {each.id}' for each in ec2.snapshots.values() if each.owner_id == ACCOUNT and each.get_tags()),
             *(f'image {each.name}' for each in ec2.amis.values() if each.owner_id == ACCOUNT),
@@ -247,6 +238,7 @@ def add_images() -> None:
                     backend, ami_id=native_id, name=name, owner_id=source.owner,
                     architecture=native, creation_date=date, root_device_name='/dev/xvda', root_device_type='ebs',
                     virtualization_type='hvm', state='available', public=True, description=short)
+                backend.amis[native_id].ebs_snapshot.volume.size = IMAGE_GIB
 
 
 class Hurried:

@@ -39,7 +39,8 @@ def test_a_bucket_is_in_the_region_of_the_client_and_listed_there(aws: Kaws, wir
         ok(aws.delete_bucket(name))
 
 
-def test_what_is_public_is_so_by_an_opened_guard_and_nothing_else(aws: Kaws, s3: Any, tmp_path: Path) -> None:
+def test_what_is_public_is_so_by_an_opened_guard_and_nothing_else(aws: Kaws, wire: Wire, account: Account, s3: Any,
+                                                                 tmp_path: Path) -> None:
     page = tmp_path / 'page.html'
     page.write_text('hello')
     ok(aws.create_bucket('guarded'))
@@ -50,5 +51,5 @@ def test_what_is_public_is_so_by_an_opened_guard_and_nothing_else(aws: Kaws, s3:
                      'RestrictPublicBuckets': True}
     [rule] = s3.get_bucket_ownership_controls(Bucket='guarded')['OwnershipControls']['Rules']
     assert rule == {'ObjectOwnership': 'BucketOwnerPreferred'}
-    assert requests.get(url, timeout=10).text == 'hello'
+    assert requests.get(url.replace(wire.url, account.app.url), timeout=10).text == 'hello'
     ok(aws.delete_bucket('guarded'))

@@ -9,6 +9,8 @@ from kvirt.testing.conformance import *  # noqa: F403
 from kvirt.testing.wire import Wire
 from tests.providers.aws.cloud import CREDENTIALS, REGION, ZONE, Account
 
+pytestmark = pytest.mark.slow
+
 
 class AwsHarness(Harness):
     """An account of AWS."""

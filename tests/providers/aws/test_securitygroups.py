@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kvirt.errors import NotFound
+from kvirt.errors import Conflict, NotFound
 from kvirt.providers.aws import Kaws
 from kvirt.rules import rules_of
 from kvirt.spec import decode_vm
@@ -164,6 +164,15 @@ def test_a_group_whose_maker_died_before_it_let_anything_in_is_mended(aws: Kaws,
     assert ('tcp', 84, 84, '0.0.0.0/0') in let_in(named(account, group))
 
 
+def test_a_shared_group_that_somebody_opened_is_given_to_no_vm(aws: Kaws, account: Account) -> None:
+    group = shared(aws, ports=[88])
+    account.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
+        {'IpProtocol': 'tcp', 'FromPort': 1, 'ToPort': 65535, 'IpRanges': [{'CidrIp': '0.0.0.0/0'}]}])
+    aws.forget_groups()
+    with pytest.raises(Conflict, match='65535'):
+        shared(aws, ports=[88])
+
+
 def test_a_shared_group_goes_with_the_last_vm_that_has_it(aws: Kaws, account: Account) -> None:
     for name in ('first', 'last'):
         ok(create(aws, name, ports=[85]))
@@ -202,7 +211,10 @@ def test_a_group_that_is_still_held_is_left_for_the_next_time(aws: Kaws, wire: W
 def test_a_group_that_a_vm_names_must_be_in_its_network(aws: Kaws) -> None:
     ok(aws.create_security_group('near', {'ports': [80]}))
     spec = decode_vm({'securitygroups': ['near']}, honoured=aws.honours)
-    assert len(aws.groups_for(spec, aws.cards_for(spec))) == 2
+    groups = aws.groups_for(spec, aws.cards_for(spec))
+    assert len(groups) == 2
+    spec = decode_vm({'securitygroups': [aws.info_security_group('near')['id']]}, honoured=aws.honours)
+    assert aws.groups_for(spec, aws.cards_for(spec)) == groups
     spec = decode_vm({'securitygroups': ['neer']}, honoured=aws.honours)
     with pytest.raises(NotFound, match="neer does not exist .*did you mean 'near'?"):
         aws.groups_for(spec, aws.cards_for(spec))

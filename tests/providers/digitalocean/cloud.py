@@ -197,7 +197,7 @@ class DigitalOcean(Droplets):
 
     @route('POST', '/reserved_ips')
     def create_reserved_ip(self, request: Request) -> Any:
-        if len(self.things.get('reserved_ips', {})) >= 5:
+        if len(self.things.get('reserved_ips', {})) >= 10:
             raise no('You have reached your reserved IP limit')
         address = self.add('reserved_ips', {
             'ip': f'198.51.100.{self.number() % 250 + 1}', 'region': self.region(request.json['region']), 'droplet': None,

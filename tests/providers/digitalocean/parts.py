@@ -156,7 +156,7 @@ class Part(FakeCloud):
 
     @route('GET', '/account')
     def account(self, request: Request) -> Any:
-        return {'account': {'droplet_limit': self.droplet_limit, 'floating_ip_limit': 5, 'volume_limit': 100,
+        return {'account': {'droplet_limit': self.droplet_limit, 'floating_ip_limit': 10, 'volume_limit': 100,
                             'email': 'sammy@example.com', 'uuid': 'b6fr89dbf6d9156cace5f3c78dc9851d957381ef',
                             'email_verified': True, 'status': 'active', 'status_message': '', 'team': {
                                 'uuid': '5df3e3004a17e242b7c20ca6c9fc25b701a47ece', 'name': 'Crew'}}}

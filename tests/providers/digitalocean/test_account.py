@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kvirt.errors import InvalidInput, Unauthorized
+from kvirt.errors import InvalidInput, KvirtError, Unauthorized
 from kvirt.providers.digitalocean import Kdigitalocean, account, mapping
 from kvirt.providers.families import marks
 from kvirt.rest import Call
@@ -15,7 +15,7 @@ from kvirt.shapes import STATUSES
 from kvirt.testing.platform import KEY, ok, refused
 from kvirt.testing.sweep import Haste
 from kvirt.testing.wire import Wire
-from tests.providers.digitalocean.cloud import DigitalOcean
+from tests.providers.digitalocean.cloud import ZONE, DigitalOcean
 from tests.providers.digitalocean.parts import TOKEN
 from tests.providers.digitalocean.test_create import asked, settled
 
@@ -56,7 +56,7 @@ def test_a_limit_of_the_account_is_told_and_makes_nothing(do: Kdigitalocean, clo
     cloud.droplet_limit = 0
     refused(do.create('web', **asked(disks=[10, 1])), 'QuotaExceeded', names='droplet limit')
     assert cloud.words() == []
-    assert {row['name']: row['maximum'] for row in do.list_quotas()} == {'floating_ips': 5, 'vms': 0, 'volumes': 100}
+    assert {row['name']: row['maximum'] for row in do.list_quotas()} == {'floating_ips': 10, 'vms': 0, 'volumes': 100}
 
 
 def test_a_location_is_seen_alone_or_with_all_others(cloud: DigitalOcean, wire: Wire) -> None:
@@ -78,26 +78,31 @@ def test_a_location_is_seen_alone_or_with_all_others(cloud: DigitalOcean, wire: 
         assert {row['name']: row['country'] for row in ams.list_locations()} == {'ams3': 'NL', 'nyc3': 'US', 'sfo3': 'US'}
 
 
+def fill(cloud: DigitalOcean, number: int) -> None:
+    """Put one of each into the account, past the provider."""
+    def given(**body: Any) -> Any:
+        return type('Given', (), {'json': body})()
+    cloud.create_droplet(given(name=f'vm{number}', region='nyc3', size='s-1vcpu-1gb', image='debian-12-x64',
+                               tags=mapping.to_tags({'plan': f'Plan{number}'})))
+    cloud.create_volume(given(name=f'disk{number}', region='nyc3', size_gigabytes=1))
+    cloud.create_vpc(given(name=f'net{number}', region='nyc3', ip_range=f'10.9.{number}.0/24'))
+    cloud.create_firewall(given(name=f'group{number}'))
+    cloud.create_reserved_ip(given(region='nyc3'))
+    cloud.canonical(f"kvirt-ip:ip{number}:{[*cloud.things['reserved_ips']][-1].replace('.', '-')}")
+    cloud.create_record(given(type='A', name=f'record{number}', data='192.0.2.1'), ZONE)
+    cloud.add('account/keys', {'name': f'key{number}', 'fingerprint': f'{number}', 'public_key': f'{KEY}{number}'})
+
+
 def test_lists_go_on_beyond_three_pages_of_two(do: Kdigitalocean, cloud: DigitalOcean) -> None:
     cloud.long_page = 2
     for number in range(7):
-        ok(do.create(f'vm{number}', **asked(nokeys=True, keys=[], plan=f'plan{number}')))
-        ok(do.create_disk(f'disk{number}', 1))
-        ok(do.create_network(f'net{number}', f'10.9.{number}.0/24'))
-        ok(do.create_security_group(f'group{number}'))
-        cloud.add('account/keys', {'name': f'key{number}', 'fingerprint': f'{number}', 'public_key': f'{KEY}{number}'})
-        ok(do.reserve_dns(f'record{number}', domain='kvirt.example', ip='192.0.2.1'))
-    for number in range(5):
-        ok(do.create_floating_ip(f'ip{number}'))
-    assert [row['name'] for row in do.list()] == [f'vm{number}' for number in range(7)]
-    assert {row['plan'] for row in do.list()} == {f'plan{number}' for number in range(7)}
-    assert list(do.list_disks()) == [f'disk{number}' for number in range(7)]
+        fill(cloud, number)
+    assert [(row['name'], row['plan']) for row in do.list()] == [(f'vm{number}', f'Plan{number}') for number in range(7)]
+    for names, kind in ((do.list_disks(), 'disk'), (do.list_security_groups(), 'group'), (do.list_keys(), 'key'),
+                        (do.list_floating_ips(), 'ip'), (do.network_ports('default-nyc3'), 'vm')):
+        assert list(names) == [f'{kind}{number}' for number in range(7)]
     assert len(do.list_networks()) == 8
-    assert len(do.list_security_groups()) == 8
-    assert list(do.list_keys()) == [f'key{number}' for number in range(7)]
-    assert list(do.list_floating_ips()) == [f'ip{number}' for number in range(5)]
-    assert len(do.list_dns('kvirt.example')) == 9
-    assert len(do.network_ports('default-nyc3')) == 7
+    assert len(do.list_dns(ZONE)) == 9
     assert len(do.list_flavors()) == 7
     assert len(do.volumes()) == 8
 
@@ -122,6 +127,15 @@ def test_a_vm_costs_few_calls_where_all_that_it_shares_is_there(do: Kdigitalocea
         assert do.info('web')['name'] == 'web'
     assert calls == ['GET /v2/droplets', 'GET /v2/droplets', calls[-1]]
     assert calls[-1].startswith('GET /v2/vpcs/')
+
+
+def test_the_vendor_is_the_judge_of_these_tests(do: Kdigitalocean, wire: Wire) -> None:
+    if wire.judge is None:
+        pytest.skip('KVIRT_SPECS is not set, so nothing is compared with the description of the API by DigitalOcean')
+    with pytest.raises(KvirtError, match='colour'):
+        do.api.post('/tags', {'name': 'x', 'colour': 'red'})
+    assert len(wire.verdicts) == 1
+    wire.verdicts.clear()
 
 
 # marks

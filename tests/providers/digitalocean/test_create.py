@@ -155,7 +155,8 @@ def test_what_a_guest_is_told_has_a_limit_that_is_named(do: Kdigitalocean, cloud
 @pytest.mark.parametrize(('keywords', 'word'), [
     ({'start': False}, 'starts every VM'), ({'nets': []}, 'one card'), ({'nets': ['default', 'default']}, 'one card'),
     ({'nets': [{'name': 'default', 'ip': '10.0.0.5/24'}]}, 'addresses'), ({'image': None}, 'image'),
-    ({'iso': 'x.iso'}, 'CD'), ({'autostart': True}, 'autostart'), ({'disks': [50]}, 'root disk of 10 GiB'),
+    ({'iso': 'x.iso'}, 'CD'), ({'autostart': True}, 'autostart'),
+    ({'disks': [50], 'flavor': 's-1vcpu-512mb-10gb'}, 'root disk of 10 GiB'),
     ({'disks': [10, {'size': 1, 'serial': 'x'}]}, 'serial'), ({'disks': [10, {'size': 1, 'name': 'A_b'}]}, 'A_b'),
     ({'spot': True}, 'spot'), ({'arch': 'aarch64'}, 'aarch64')])
 def test_what_can_not_be_honoured_is_refused(do: Kdigitalocean, cloud: DigitalOcean, keywords: dict[str, Any],

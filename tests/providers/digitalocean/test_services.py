@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kvirt.providers.digitalocean import Kdigitalocean, mapping
-from kvirt.testing.platform import ok, refused
+from kvirt.result import Result
+from kvirt.testing.platform import KEY, ok, refused
 from kvirt.testing.sweep import Haste
 from kvirt.testing.wire import Wire
 from tests.providers.digitalocean.cloud import ZONE, DigitalOcean
@@ -187,3 +189,23 @@ def test_buckets_are_spaces_of_the_location(wire: Wire) -> None:
                        clock=Haste()) as do:
         assert do.supports('create_bucket')
         assert do.s3.meta.endpoint_url == 'https://ams3.digitaloceanspaces.com'
+
+
+OTHERS: dict[str, Callable[[Kdigitalocean], Result]] = {
+    'volumes': lambda do: do.create_disk('data', 1), 'vpcs': lambda do: do.create_network('lab', '10.7.0.0/24'),
+    'account/keys': lambda do: do.create_key('mine', KEY), 'images': lambda do: do.add_image('https://x.example/x.img')}
+
+
+@pytest.mark.parametrize('path', OTHERS)
+def test_what_is_made_by_a_call_whose_answer_is_lost_is_unmade(do: Kdigitalocean, cloud: DigitalOcean, wire: Wire,
+                                                               path: str) -> None:
+    wire.fail(1, 'lost', matches=lambda request: str(request) == f'POST /v2/{path}')
+    refused(OTHERS[path](do), 'Unavailable')
+    assert cloud.words() == []
+
+
+def test_an_address_that_was_taken_by_such_a_call_is_not_hidden(do: Kdigitalocean, wire: Wire) -> None:
+    wire.fail(1, 'lost', matches=lambda request: str(request) == 'POST /v2/reserved_ips')
+    refused(do.create_floating_ip('front'), 'Unavailable', names='list floating-ip')
+    [address] = do.list_floating_ips()
+    ok(do.delete_floating_ip(address))

@@ -13,6 +13,8 @@ from kvirt.testing.sweep import INTERRUPTS, Child, Deed, Haste, Stage, faults, k
 from tests.providers.digitalocean.parts import TOKEN
 from tests.providers.digitalocean.test_conformance import DigitalOceanHarness
 
+pytestmark = pytest.mark.slow
+
 WHOLE = Deed({'image': 'debian12', 'keys': [KEY], 'disks': [10, 1]})
 """With all that can be left: a firewall, a key, a volume, and the tags of each."""
 

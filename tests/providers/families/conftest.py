@@ -10,6 +10,7 @@ import boto3
 import pytest
 import requests
 
+from kvirt.testing.botojudge import BotoJudge
 from kvirt.testing.wire import Forward, Wire
 
 
@@ -28,8 +29,9 @@ def moto() -> Iterator[str]:
 @pytest.fixture(scope='module')
 def line(moto: str) -> Iterator[Wire]:
     """The wire to the store."""
-    with Wire(Forward(moto), refusal=lambda status: {}) as line:
+    with Wire(Forward(moto), judge=BotoJudge(), refusal=lambda status: {}) as line:
         yield line
+    assert line.verdicts == []
 
 
 @pytest.fixture

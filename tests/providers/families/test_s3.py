@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +20,8 @@ from kvirt.providers.families.s3 import S3Buckets
 from kvirt.result import Result
 from kvirt.testing.sweep import Haste
 from kvirt.testing.wire import Answer, Request, Wire
+
+Everybody = Callable[[str], requests.Response]
 
 KEY_ID, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMIexample'
 
@@ -83,36 +86,42 @@ def refused(result: Result, error: str, *words: str) -> None:
 
 # who may read
 
-def test_what_is_not_said_to_be_public_is_private(either: Imitation, file: Path) -> None:
+@pytest.fixture
+def everybody(moto: str, wire: Wire) -> Everybody:
+    """Return how somebody without keys reads a URL, past the wire: these are no calls of ours."""
+    return lambda url: requests.get(url.replace(wire.url, moto), timeout=10)
+
+
+def test_what_is_not_said_to_be_public_is_private(either: Imitation, file: Path, everybody: Everybody) -> None:
     ok(either.create_bucket('logs'))
     assert 'url' not in ok(either.upload_to_bucket('logs', str(file)))
-    assert requests.get(f'{either.url}/logs/page.html', timeout=10).status_code == 403
+    assert everybody(f'{either.url}/logs/page.html').status_code == 403
 
 
-def test_a_public_file_in_a_private_bucket(either: Imitation, file: Path) -> None:
+def test_a_public_file_in_a_private_bucket(either: Imitation, file: Path, everybody: Everybody) -> None:
     ok(either.create_bucket('site'))
     ok(either.upload_to_bucket('site', str(file), {'path': 'secret.html'}))
     url = ok(either.upload_to_bucket('site', str(file), public=True))['url']
-    answer = requests.get(url, timeout=10)
+    answer = everybody(url)
     assert (answer.status_code, answer.text, answer.headers['content-type']) == (200, '<p>hello', 'text/html')
-    assert requests.get(url.replace('page', 'secret'), timeout=10).status_code == 403
+    assert everybody(url.replace('page', 'secret')).status_code == 403
 
 
-def test_all_files_of_a_public_bucket_can_be_read(either: Imitation, file: Path, past: Any) -> None:
+def test_all_files_of_a_public_bucket_can_be_read(either: Imitation, file: Path, past: Any, everybody: Everybody) -> None:
     ok(either.create_bucket('site', public=True))
     url = ok(either.upload_to_bucket('site', str(file), {'path': 'a/b c.html'}))['url']
     assert '?' not in url
-    assert requests.get(url, timeout=10).text == '<p>hello'
+    assert everybody(url).text == '<p>hello'
     [statement] = json.loads(past.get_bucket_policy(Bucket='site')['Policy'])['Statement']
     assert (statement['Action'], statement['Resource']) == ('s3:GetObject', 'arn:aws:s3:::site/*')
 
 
-def test_a_temporary_address_is_good_for_a_day(store: Imitation, file: Path) -> None:
+def test_a_temporary_address_is_good_for_a_day(store: Imitation, file: Path, everybody: Everybody) -> None:
     ok(store.create_bucket('logs'))
     url = ok(store.upload_to_bucket('logs', str(file), temp_url=True))['url']
     asked = parse_qs(urlsplit(url).query)
     assert (asked['X-Amz-Expires'], asked['X-Amz-Algorithm']) == (['86400'], ['AWS4-HMAC-SHA256'])
-    assert requests.get(url, timeout=10).text == '<p>hello'
+    assert everybody(url).text == '<p>hello'
     assert SECRET not in url
 
 

@@ -13,6 +13,8 @@ from .cloud import HetznerCloud
 from .conftest import asked, connect, left_in, open_wire
 from .test_conformance import HcloudHarness
 
+pytestmark = pytest.mark.slow
+
 VM = Deed(asked(disks=[40, 10], iso='netboot.iso', nets=[]))
 """With a volume, which is made before it, and an ISO, which can only be inserted afterwards."""
 

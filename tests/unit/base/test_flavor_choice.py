@@ -12,8 +12,8 @@ from kvirt.shapes import Flavor
 from kvirt.spec import SPECIAL
 
 FLAVORS = [
-    Flavor(name='tiny', numcpus=1, memory=512, price_hourly=0.005, price_monthly=3.5, currency='EUR'),
-    Flavor(name='small', numcpus=2, memory=2048, price_hourly=0.01, price_monthly=7, currency='EUR'),
+    Flavor(name='tiny', numcpus=1, memory=512, disk=10, price_hourly=0.005, price_monthly=3.5, currency='EUR'),
+    Flavor(name='small', numcpus=2, memory=2048, disk=40, price_hourly=0.01, price_monthly=7, currency='EUR'),
     Flavor(name='soldout', numcpus=2, memory=2048, price_hourly=0.001, currency='EUR', available=False),
     Flavor(name='arm', numcpus=4, memory=8192, arch='aarch64', price_hourly=0.002, currency='EUR'),
     Flavor(name='big', numcpus=8, memory=16384, price_hourly=0.1, price_monthly=70, currency='EUR', preemptible=True,
@@ -43,7 +43,8 @@ class Workshop(Kbase):
 
 
 @pytest.mark.parametrize(('keywords', 'flavor'), [
-    ({}, 'small'), ({'numcpus': 1}, 'tiny'), ({'numcpus': 1, 'memory': '1g'}, 'small'), ({'memory': 4096}, 'big'),
+    ({}, 'small'), ({'numcpus': 1}, 'tiny'), ({'numcpus': 1, 'disks': [20]}, 'small'),
+    ({'numcpus': 1, 'memory': '1g'}, 'small'), ({'memory': 4096}, 'big'),
     ({'flavor': 'cheapest'}, 'tiny'), ({'flavor': 'cheapest', 'memory': '2g'}, 'small'), ({'gpus': 1}, 'gpu'),
     ({'arch': 'aarch64'}, 'arm'), ({'spot': True}, 'dear'), ({'flavor': 'soldout'}, 'soldout')])
 def test_the_cheapest_that_fits(keywords: dict[str, Any], flavor: str) -> None:

@@ -87,6 +87,18 @@ def test_a_careful_provider_can_be_killed_anywhere(place: Place) -> None:
     assert place.cloud.words() == ['volumes precious']
 
 
+def test_a_process_is_killed_at_each_of_its_own_calls(place: Place) -> None:
+    """They may be more than those of a connection that is used again, and remembers things."""
+    class Warm(place.tiny.Ktiny):  # type: ignore[misc]
+        def _is_second(self, server: Any) -> bool:
+            return False
+
+    stage = place.stage()
+    stage.connect = lambda: Warm(place.wire.url)
+    assert [outcome.call for outcome in sweep(stage, ['refused'])] == CALLS[:-1]
+    assert [outcome.call for outcome in kills(stage, ['killed after'])] == CALLS
+
+
 @pytest.mark.parametrize(('flaw', 'breakages', 'places', 'words'), [
     ('leaves volumes', ['refused', 'lost'],
      {(2, 'lost'), (3, 'refused'), (3, 'lost'), (4, 'refused'), (4, 'lost'), (5, 'refused')}, 'left behind: volumes sweep'),

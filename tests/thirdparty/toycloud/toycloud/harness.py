@@ -18,7 +18,7 @@ class ToyHarness(Harness):
     boots = True
     interval = 0.01
     lag = 5
-    many = 7
+    many = 13
     without = frozenset({'mac', 'cardless', 'cards', 'card twice', 'first card', 'disk image', 'disk name'})
     userdata_limit = 20_000
     portable = ('debian12', 'ubuntu2404')
@@ -28,6 +28,7 @@ class ToyHarness(Harness):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.cloud = ToyCloud()
+        self.cloud.page = 4
         self.wire = Wire(self.cloud)
         self.wire.__enter__()
         self.options = {'api': self.wire.url, 'token': ToyCloud.token}
