@@ -132,7 +132,7 @@ def test_kclis_home_is_read_where_there_is_no_other_and_never_written(tmp_path, 
     assert Settings(environ={'KVIRT_HOME': str(tmp_path / 'empty')}).sections == {}
 
 
-def test_a_provider_is_a_client_by_its_own_name(tmp_path: Path) -> None:
+def test_a_provider_is_a_client_by_its_own_name(tmp_path) -> None:
     from kvirt.config import Kconfig
     known = Settings(tmp_path, environ={'HCLOUD_TOKEN': 'x' * 64})
     assert (known.client('hetzner').type, known.client('aws').type) == ('hcloud', 'aws')
