@@ -105,6 +105,8 @@ def commands() -> list[str]:
         for word in dict.fromkeys([*VERB_ALIASES.values(), *NOUN_ALIASES.values()])))]
     lines += ['## Exit codes', '', *listing(('code', 'meaning'), (
         (0, 'done'), (1, 'failed'), (2, 'what was given can not be used: a command, an option, a name, a value, a file'),
+        (3, "`diff plan` found a difference"),
+        (4, 'of a plan something failed, or was left out because of that; the rest is done'),
         (130, 'cancelled by Ctrl-C or SIGTERM; what was begun was undone')))]
     lines += ['`kvirt ssh` and `kvirt serial` end with the code of what they ran.', '']
     for words, command in every_command():
@@ -246,31 +248,31 @@ def of_provider(name: str) -> list[str]:
 def plan_kinds() -> list[str]:
     """The page of what entries of a plan can be."""
     common = list(Keys.__struct_fields__)
-    lines = ['# Kinds of entries of a plan', '', 'The key `type` of an entry says which it is. How plans are written stands in '
-             '[plans](../plans.md).', '', '## Keys of every kind', '', *listing(
-                 ('key', 'type', 'default', 'meaning'), (cells(key) for key in keys_of(Keys)))]
+    titles = ('key', 'type', 'default', 'meaning')
+    lines = ['# Kinds of entries of a plan', '', 'The key `type` of an entry says which it is. How plans are written '
+             'stands in [plans](../plans.md).', '', '## Keys of every kind', '',
+             *listing(titles, map(cells, keys_of(Keys)))]
     for kind, item in ITEMS.items():
         lines += [f'## {kind}', '', *paragraphs(item.__doc__ or '')]
-        own = [key for key in keys_of(item.Keys) if key.name not in common]
-        lines += listing(('key', 'type', 'default', 'meaning'), (cells(key) for key in own))
-        lines += [f'{sentence}' for sentence in remarks(kind, item)]
-        lines += [''] if lines[-1] else []
-    lines += ['## profile', '', 'A profile for the VMs of the plan: [keywords](keywords.md), and `base`, the profile that it '
-              'builds on, of the plan or of `profiles.yml`.', '']
+        lines += listing(titles, (cells(key) for key in keys_of(item.Keys) if key.name not in common))
+        further = list(remarks(kind, item))
+        lines += [*further, ''] if further else []
+    lines += ['## profile', '', 'A profile for the VMs of the plan: [keywords](keywords.md), and `base`, the profile that '
+              'it builds on, of the plan or of `profiles.yml`.', '']
     lines += ['## plan', '', 'Another plan, whose entries are taken in.', '', *listing(
-        ('key', 'type', 'default', 'meaning'), [('`url`', 'text', '', 'Where it is'),
-                                               ('`file`', 'text', '', 'The same for a file, in the folder of this plan')])]
-    lines += ['## Filters', '', "Beside Jinja's own, templates of plans have these.", '', *listing(('filter', 'meaning'), (
-        (f'`{name}`', (function.__doc__ or '').strip().splitlines()[0].replace('``', '`'))
-        for name, function in sorted(filters(ROOT).items())))]
-    return lines
+        titles, [('`url`', 'text', '', 'Where it is'),
+                 ('`file`', 'text', '', 'The same for a file, in the folder of this plan')])]
+    known = ((f'`{name}`', (function.__doc__ or '').strip().splitlines()[0].replace('``', '`'))
+             for name, function in sorted(filters(ROOT).items()))
+    return [*lines, '## Filters', '', "Beside Jinja's own, templates of plans have these.", '',
+            *listing(('filter', 'meaning'), known)]
 
 
 def remarks(kind: str, item: type[Item]) -> Iterator[str]:
     """Yield what is to be said below the table of a kind."""
     if kind == 'vm':
-        yield ('And all [keywords](keywords.md); `basevm`, a VM of the plan that it builds on, and `baseplan`, the plan in which '
-               'that is, if it is another one.')
+        yield ('And all [keywords](keywords.md); `basevm`, a VM of the plan that it builds on, and `baseplan`, the plan in '
+               'which that is, if it is another one.')
     elif item.open_keys:
         yield 'Further keys are settings of the provider.'
     if item.other_words:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,22 @@ import yaml
 
 from kvirt.errors import InvalidInput, NotFound, Problem
 
-_Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+_SafeLoader: Any = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 _Dumper = getattr(yaml, 'CSafeDumper', yaml.SafeDumper)
 
 KeyPath = tuple[Hashable, ...]
 
 _TEXT, _MERGE = 'tag:yaml.org,2002:str', 'tag:yaml.org,2002:merge'
+
+
+_NO_NUMBER = re.compile(r'0\d+$|[-+]?\d[\d_]*(:[0-5]?\d)+(\.\d*)?$')
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
+    """Reads ``0644`` and ``22:22`` as the texts that they are, where YAML 1.1 has numbers to the bases of 8 and of 60."""
+
+    yaml_implicit_resolvers = {first: [(_TEXT, _NO_NUMBER), *known]
+                               for first, known in _SafeLoader.yaml_implicit_resolvers.items()}
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ def load(text: str, source: str) -> Document:
         problems = list(_walk(node, (), lines, source, _same))
         if problems:
             raise InvalidInput(problems)
-        return Document(loader.construct_document(node), source, lines)
+        return Document(_constructed(loader, node, source, _same), source, lines)
 
 
 def load_entries(text: str, source: str, line_of: Callable[[int], int] = _same) -> list[tuple[str, Document]]:
@@ -80,7 +91,15 @@ def load_entries(text: str, source: str, line_of: Callable[[int], int] = _same) 
             found.append((key.value, value, lines))
         if problems:
             raise InvalidInput(problems)
-        return [(name, Document(loader.construct_document(node), source, lines)) for name, node, lines in found]
+        return [(name, Document(_constructed(loader, node, source, line_of), source, lines)) for name, node, lines in found]
+
+
+def _constructed(loader: Any, node: yaml.Node, source: str, line_of: Callable[[int], int]) -> Any:
+    """Return the data of a tree. InvalidInput for a value that can't be, such as the 45th of a month."""
+    try:
+        return loader.construct_document(node)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput(Problem(f'this is not YAML: {error}', f'{source}:{line_of(node.start_mark.line + 1)}')) from None
 
 
 @contextlib.contextmanager

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
+from kvirt import redact
 from kvirt.cli.main import main
 from kvirt.config import Kconfig
 from kvirt.errors import MissingDependency
-from kvirt.plan.found import everything
+from kvirt.plan.found import everything, export
 from kvirt.plan.locate import locate
 from kvirt.plan.parameters import declared
 from kvirt.profiles import merge
@@ -23,6 +24,7 @@ from kvirt.providers import registry
 from kvirt.providers.catalog import CATALOG
 from kvirt.redact import is_secret_key
 from kvirt.settings import Settings
+from kvirt.yamlfile import dump
 
 ROOT = Path(__file__).parents[1]
 PLANS = sorted(path for path in (ROOT / 'plans').iterdir() if path.suffix == '.yml' or path.is_dir())
@@ -56,6 +58,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kconfig]
     monkeypatch.setenv('KVIRT_HOME', str(home))
     monkeypatch.delenv('KVIRT_CLIENT', raising=False)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(redact, '_known', set())
     with Kconfig(settings=Settings(home)) as config:
         yield config
 
@@ -85,6 +88,8 @@ def test_a_plan_is_made_once_and_removed_without_a_trace(path: Path, config: Kco
     again = config.open_plan(None, path, overrides=values(path))
     assert all(change.action == 'nothing' and not change.differences for change in again.diff().values())
     assert again.create().changed() == []
+    exported = config.open_plan(plan.name, inputstring=dump(export(everything(plan.name, [config]))))
+    assert all(change.action == 'nothing' for change in exported.diff().values())
     assert again.delete().ok
     assert everything_there_is(config) == before
 
@@ -136,7 +141,7 @@ def test_a_plan_brings_no_secret_along(path: Path) -> None:
         assert not is_secret_key(parameter.name) or (parameter.secret and parameter.required), parameter.name
 
 
-@pytest.mark.parametrize('path', [path for path in (ROOT / 'plans').rglob('*.sh')], ids=plan_id)
+@pytest.mark.parametrize('path', sorted((ROOT / 'plans').rglob('*.sh')), ids=plan_id)
 def test_scripts_are_shell(path: Path) -> None:
     done = subprocess.run(['bash', '-n', str(path)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, '')

@@ -12,13 +12,15 @@ from kvirt.cli import output
 from kvirt.cli.completion import plans as complete_plans
 from kvirt.cli.context import Session, command
 from kvirt.cli.errors import report
-from kvirt.cli.planview import view
+from kvirt.cli.planview import conclude, view
 from kvirt.cli.types import name_argument, names_argument
 from kvirt.errors import InvalidInput, KvirtError, NotFound
 
 if TYPE_CHECKING:
     from kvirt.plan.engine import Plan
     from kvirt.plan.execute import Summary
+
+_WORDS = {'vm': 'VM', 'dns': 'DNS record', 'loadbalancer': 'load balancer', 'securitygroup': 'security group'}
 
 INCOMPLETE = 4
 """The exit code of a plan of which something failed, or was not done."""
@@ -120,7 +122,8 @@ def diff(session: Session, name: str | None, inputfile: str | None, url: str | N
 def check(session: Session, name: str | None, inputfile: str | None, url: str | None) -> int:
     """Look for faults in a plan, and tell all of them. Nothing is connected to."""
     plan = _opened(session, name, inputfile, url)
-    session.say(f'Plan {plan.name}: {len(plan.checked.items)} entries, no fault')
+    number = len(plan.checked.items)
+    session.say(f"Plan {plan.name}: {number} {'entry' if number == 1 else 'entries'}, no fault")
     output.rows(session, [{'type': item.kind, 'name': item.name, 'client': item.config.client,
                            'needs': [f'{kind}/{called}' for kind, called in plan.checked.needs[item.key]]}
                           for item in plan.checked.in_order()], ('type', 'name', 'client', 'needs'))
@@ -157,11 +160,13 @@ def delete(session: Session, name: str | None, inputfile: str | None, url: str |
     if wanted is None:
         raise InvalidInput('which plan? Name it, or give its file with -f')
     configs = [session.config(client) for client in session.clients]
-    things = found.everything(wanted, configs)
+    things = found.removable(wanted, configs)
     if not things and plan is None:
         raise NotFound(f'there is nothing of plan {wanted} on {", ".join(config.client for config in configs)}',
                        hint="'kvirt list plan' shows them all")
-    session.confirm(f'Delete plan {wanted}: {_counted([thing.key for thing in things])}?')
+    doomed = dict.fromkeys([*(thing.key for thing in things), *(plan.doomed() if plan else ())])
+    if doomed:
+        session.confirm(f'Delete plan {wanted}: {_counted(doomed)}?')
     with view(session, wanted) as sink:
         summary = (plan.delete(sink, parallel=parallel, further=things) if plan
                    else found.delete(things, sink, parallel=parallel))
@@ -309,7 +314,10 @@ def _told(session: Session, plan: str, summary: Summary) -> int:
             report(KvirtError(f"{key[0]} {key[1]}: {failure['reason']}"
                               f"{'. Left out because of it: ' + ', '.join(behind) if behind else ''}"))
         session.say(f'Plan {plan}: {_counted(changed)} done, {len(summary.failed)} failed, {len(summary.skipped)} left out')
-    output.results(session, [dict(summary.result(plan))], several=False)
+        waiting = [f'{kind} {name}' for (kind, name), because in summary.skipped.items() if because is None]
+        if waiting:
+            session.say(f"Interrupted before {', '.join(waiting)}")
+    conclude(session, summary.result(plan))
     return 0 if summary.ok else 130 if summary.interrupted else INCOMPLETE
 
 
@@ -317,5 +325,6 @@ def _counted(keys: Any) -> str:
     counts: dict[str, int] = {}
     for kind, _ in keys:
         counts[kind] = counts.get(kind, 0) + 1
-    return ', '.join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items()) or 'nothing'
+    return ', '.join(f"{count} {_WORDS.get(kind, kind)}{'s' if count > 1 else ''}"
+                     for kind, count in counts.items()) or 'nothing'
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from kvirt.cli import output
 from kvirt.cli.context import Session
 from kvirt.cli.text import is_terminal, plain
-from kvirt.plan.events import Event, Failed, Finished, Progress, Skipped, Started, Waiting, as_json
+from kvirt.plan.events import Event, Failed, Finished, Progress, Started, Waiting, as_json
 from kvirt.redact import redact, redact_mapping
 
 Sink = Callable[[Event], None]
@@ -35,7 +36,19 @@ def view(session: Session, plan: str) -> Iterator[Sink]:
 
 
 def _as_lines_of_json(event: Event) -> None:
-    click.echo(redact(json.dumps(redact_mapping(as_json(event)), separators=(',', ':'), default=str)))
+    click.echo(_json(as_json(event)))
+
+
+def conclude(session: Session, outcome: Mapping[str, Any]) -> None:
+    """Print for programs how it went: the last line of the events, or all that there is where they are not shown."""
+    if session.output in ('json', 'jsoncompact'):
+        click.echo(_json({'event': 'summary', **outcome}))
+    else:
+        output.results(session, [outcome], several=False)
+
+
+def _json(told: Mapping[str, Any]) -> str:
+    return redact(json.dumps(redact_mapping(told), separators=(',', ':'), default=str))
 
 
 def _as_lines(event: Event) -> None:
@@ -54,9 +67,7 @@ def _line(event: Event) -> str:
         return f"{what} {done}{': ' if event.details else ''}{event.details}"
     if isinstance(event, Failed):
         return f'{what} failed: {event.reason}'
-    if isinstance(event, Skipped):
-        return f"{what} left out: {f'{event.because[0]} {event.because[1]} failed' if event.because else 'interrupted'}"
-    return ''
+    return ''  # what is left out is told at the end, with its cause
 
 
 @contextmanager
@@ -86,7 +97,8 @@ def _live() -> Iterator[Sink]:
                 waiting.discard(event.key)
                 if event.key in tasks:
                     bars.remove_task(tasks.pop(event.key))
-                style = 'red' if isinstance(event, Failed) else 'yellow' if isinstance(event, Skipped) else ''
-                bars.console.print(Text(redact(plain(_line(event))), style=style))
+                line = redact(plain(_line(event)))
+                if line:
+                    bars.console.print(Text(line, style='red' if isinstance(event, Failed) else ''))
             bars.update(line_of_waiting, visible=bool(waiting), description=f'{len(waiting)} more wait for these')
         yield sink

@@ -14,7 +14,7 @@ from kvirt.plan.check import Checked, check
 from kvirt.plan.events import Event, Key, Sink, Verb
 from kvirt.plan.execute import Step, Summary, Tell, execute
 from kvirt.plan.expand import expand
-from kvirt.plan.found import Found, deleted
+from kvirt.plan.found import Found, deleted, told_apart
 from kvirt.plan.kinds.item import Change, Item
 from kvirt.plan.locate import Source
 from kvirt.plan.render import Rendered, render
@@ -69,11 +69,13 @@ class Plan:
 
     def create(self, sink: Sink = silent, *, parallel: int = PARALLEL) -> Summary:
         """Make what is not there, as parallel as what needs what allows. What a killed run left half made goes first."""
+        self.scope.forget()
         self._clear()
         return self._run('create', self.checked.needs, lambda item: item.ensure, sink, parallel)
 
     def diff(self) -> dict[Key, Change]:
         """Return what there is to do with each entry. Reads only."""
+        self.scope.forget()
         return {item.key: item.compare() for item in self.checked.in_order()}
 
     def costs(self, changes: Mapping[Key, Change]) -> tuple[dict[str, float], list[str]]:
@@ -102,12 +104,20 @@ class Plan:
                                   else 'create' for key, change in changes.items()}
         return self._run(verbs, self.checked.needs, work, sink, parallel)
 
+    def doomed(self) -> list[Key]:
+        """Return the entries that ``delete`` would remove. Reads only."""
+        self.scope.forget()
+        return [key for key, item in self.checked.items.items() if item.present() and item.made()]
+
     def delete(self, sink: Sink = silent, *, parallel: int = PARALLEL, further: Sequence[Found] = ()) -> Summary:
         """Remove what the plan made: what bears its mark, and what only it can have made.
 
         *further* is what bears the mark of the plan; what of that is no longer in its file goes as well.
         """
-        rest = {thing.key: thing for thing in further if thing.key not in self.checked.items}
+        self.scope.forget()
+        mine = {(item.kind, item.name, item.config.client) for item in self.checked.items.values()}
+        others = [thing for thing in further if (thing.kind, thing.name, thing.config.client) not in mine]
+        rest = {thing.key: thing for thing in told_apart(others, self.checked.items)}
         vms = {key for key in rest if key[0] == 'vm'}
         needs = {key: wanted | (vms if key[0] != 'vm' else set()) for key, wanted in self.checked.backwards().items()}
         steps = [Step(key, 'delete', partial(_removed, item), tuple(needs[key]))

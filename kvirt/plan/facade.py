@@ -28,6 +28,11 @@ class Plans:
         raise NotImplementedError
 
     @property
+    def keeps_networks(self) -> bool:
+        """Tell if the configuration wants networks to outlive their plans."""
+        return bool({**self.settings.defaults, **self._section.values}.get('keep_networks'))
+
+    @property
     def _me(self) -> Any:
         """This object with all its parts."""
         return self
@@ -81,12 +86,11 @@ class Plans:
         from kvirt.plan import found
         from kvirt.plan.engine import silent
         try:
-            things = found.everything(plan, [self._me])
+            things = found.removable(plan, [self._me])
             if not things:
                 raise NotFound(f'there is nothing of plan {plan} on client {self.client}')
         except KvirtError as error:
             return Result.failure(error, plan=plan, deletedvms=[])
-        keep = bool({**self.settings.defaults, **self._section.values}.get('keep_networks'))
-        summary = found.delete(things, sink or silent, parallel=parallel, networks=not keep)
+        summary = found.delete(things, sink or silent, parallel=parallel)
         gone = [name for kind, name in summary.done if kind == 'vm']
         return Result({**summary.result(plan), 'deletedvms': gone})

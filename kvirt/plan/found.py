@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,17 +22,18 @@ UNPLANNED = 'kvirt'
 
 @dataclass(frozen=True)
 class Found:
-    """A VM or network that bears a plan's mark."""
+    """A VM or network that bears a plan's mark. Its name is *shared* where another client has one of that name."""
 
     kind: str
     name: str
     config: Config
     row: Mapping[str, Any]
+    shared: bool = False
 
     @property
     def key(self) -> Key:
         """What tells it from all others of its plan."""
-        return self.kind, self.name
+        return self.kind, f'{self.name} on {self.config.client}' if self.shared else self.name
 
 
 def plans(configs: Iterable[Config]) -> list[dict[str, Any]]:
@@ -59,7 +61,7 @@ def vms(name: str, configs: Sequence[Config]) -> list[Found]:
                 found.append(Found('vm', row['name'], config, row))
     if not found:
         raise NotFound(f'there is no VM of plan {name}{did_you_mean(name, others - {name, ""})}')
-    return found
+    return told_apart(found)
 
 
 def everything(name: str, configs: Sequence[Config]) -> list[Found]:
@@ -70,14 +72,26 @@ def everything(name: str, configs: Sequence[Config]) -> list[Found]:
         if config.k.supports('list_networks') and config.k.supports('delete_network'):
             found += [Found('network', network, config, row) for network, row in config.k.list_networks().items()
                       if row.get('plan') == name]
-    return found
+    return told_apart(found)
 
 
-def delete(found: Sequence[Found], sink: Sink, *, parallel: int = 10, networks: bool = True) -> Summary:
+def told_apart(found: Sequence[Found], taken: Collection[Key] = ()) -> list[Found]:
+    """Return what was found such that each has a key of its own, and none of those that are *taken*."""
+    counts = Counter((thing.kind, thing.name) for thing in found)
+    return [replace(thing, shared=counts[thing.kind, thing.name] > 1 or (thing.kind, thing.name) in taken)
+            for thing in found]
+
+
+def removable(name: str, configs: Sequence[Config]) -> list[Found]:
+    """Return of plan *name* what its deletion removes: ``everything``, but for networks that are to be kept."""
+    return [thing for thing in everything(name, configs) if thing.kind != 'network' or not thing.config.keeps_networks]
+
+
+def delete(found: Sequence[Found], sink: Sink, *, parallel: int = 10) -> Summary:
     """Delete what was found: the VMs, and then the networks that are free of others' VMs."""
     inner = [thing.key for thing in found if thing.kind == 'vm']
     steps = [Step(thing.key, 'delete', partial(deleted, thing), () if thing.kind == 'vm' else tuple(inner))
-             for thing in found if thing.kind == 'vm' or networks]
+             for thing in found]
     return execute(steps, sink, parallel=parallel)
 
 
@@ -102,31 +116,36 @@ def _acted(thing: Found, work: Callable[[Found], Any], tell: Tell) -> Result:
 def export(found: Sequence[Found]) -> dict[str, Any]:
     """Return a plan that makes the like of what was found: as data, networks first."""
     entries: dict[str, Any] = {}
-    for thing in found:
-        if thing.kind == 'network':
-            entries[thing.name] = {'type': 'network', **_kept(thing.row, ('cidr', 'dhcp', 'domain'))}
-            if thing.row.get('mode') in ('isolated', 'nat'):
-                entries[thing.name]['nat'] = thing.row['mode'] == 'nat'
+    networks: dict[tuple[str, str], str] = {}
     several = len({thing.config.client for thing in found}) > 1
-    for thing in found:
-        if thing.kind == 'vm':
-            name = thing.name if thing.name not in entries else f'{thing.name}-{thing.config.client}'
-            entries[name] = {**({'name': thing.name} if name != thing.name else {}),
-                             **({'client': thing.config.client} if several else {}), **_vm(thing)}
+    for thing in sorted(found, key=lambda thing: thing.kind != 'network'):
+        name = thing.name if thing.name not in entries else f'{thing.name}-{thing.config.client}'
+        there = {'client': thing.config.client} if several else {}
+        if thing.kind == 'network':
+            networks[thing.config.client, thing.name] = name
+            entries[name] = {'type': 'network', **there, **_network(thing)}
+        else:
+            entries[name] = {**({'name': thing.name} if name != thing.name else {}), **there, **_vm(thing, networks)}
     return entries
 
 
-def _vm(thing: Found) -> dict[str, Any]:
+def _network(thing: Found) -> dict[str, Any]:
+    entry = _kept(thing.row, ('cidr', 'dhcp', 'domain'))
+    return {**entry, **({'nat': thing.row['mode'] == 'nat'} if thing.row.get('mode') in ('isolated', 'nat') else {})}
+
+
+def _vm(thing: Found, networks: Mapping[tuple[str, str], str]) -> dict[str, Any]:
     try:
         info = thing.config.k.info(thing.name)
     except KvirtError:
         info = {}
     known: Mapping[str, Any] = info or thing.row
-    entry = _kept(known, ('image', 'profile', 'flavor', 'owner', 'domain', 'autostart', 'iso'))
+    entry = _kept(known, ('image', 'flavor', 'owner', 'domain', 'autostart', 'iso'))
     if not entry.get('flavor'):
         entry |= _kept(known, ('numcpus', 'memory'))
     disks = [disk['size'] for disk in known.get('disks') or () if disk.get('size')]
-    nets = [net['net'] for net in known.get('nets') or () if net.get('net')]
+    nets = [networks.get((thing.config.client, net['net']), net['net'])
+            for net in known.get('nets') or () if net.get('net')]
     return {**entry, **({'disks': disks} if disks else {}), **({'nets': nets} if nets else {})}
 
 

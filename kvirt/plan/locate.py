@@ -68,7 +68,8 @@ def _file(path: Path) -> Path:
     if path.is_dir():
         found = next((path / name for name in NAMES if (path / name).is_file()), None)
         if found is None:
-            raise NotFound(f'there is no plan in folder {path.resolve()}', hint=f"Write {NAMES[0]}, or name the file with -f")
+            raise NotFound(f'there is no plan in folder {path.resolve()}',
+                           hint=f'Write {NAMES[0]}, or name the file with -f')
         return found
     if not path.is_file():
         raise NotFound(f'plan {path} does not exist', hint='Name the file with -f')

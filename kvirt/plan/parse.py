@@ -71,6 +71,8 @@ def parse(rendered: Rendered, problems: list[Problem]) -> list[Entry]:
 
 def _entry(name: str, document: Document, rendered: Rendered) -> Entry:
     values = document.data
+    if not name.isprintable():
+        raise InvalidInput(Problem(f'{name!r} can not name an entry', document.where()))
     if values is None:
         values = {}
     if not isinstance(values, dict):

@@ -74,9 +74,25 @@ def render(source: Source, given: Mapping[str, Any] | None = None, context: Mapp
     return Rendered(text, lines, source, known, variables, uses)
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, in which a small template can't fill the memory either."""
+
+    intercepted_binops = frozenset({'*', '**'})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        number, other = (left, right) if isinstance(left, int) else (right, left)
+        if operator == '**':
+            large = isinstance(left, int) and isinstance(right, int) and left.bit_length() * right > _LARGEST
+        else:
+            large = isinstance(number, int) and hasattr(other, '__len__') and len(other) * number > _LARGEST
+        if large:
+            raise OverflowError(f'the outcome of {operator} is too large')
+        return super().call_binop(context, operator, left, right)
+
+
 def _environment(source: Source, info: Info | None, missing: list[tuple[int, str]]) -> Environment:
     folder = source.folder if source.trusted or source.origin != 'url' else None
-    environment = ImmutableSandboxedEnvironment(
+    environment = _Sandbox(
         undefined=_recording(missing), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
         extensions=['jinja2.ext.do'], loader=FileSystemLoader(folder) if folder else FunctionLoader(_refuse))
     environment.filters.update(filters(folder, trusted=source.trusted, info=info))
@@ -160,6 +176,8 @@ def _checked(environment: Environment, source: Source) -> nodes.Template:
     except TemplateSyntaxError as error:
         raise InvalidInput(Problem(f'this is no template: {str(error.message).rstrip(".")}',
                                    f'{source.name}:{error.lineno}')) from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(Problem(f'this is no template: {error}', source.name)) from None
     problems = []
     for kind, name, known in (('filter', nodes.Filter, environment.filters), ('test', nodes.Test, environment.tests)):
         for node in tree.find_all(name):

@@ -31,6 +31,9 @@ class Config(Protocol):
     @property
     def profiles(self) -> Profiles: ...
 
+    @property
+    def keeps_networks(self) -> bool: ...
+
     def for_client(self, client: str) -> Any: ...
 
     def layers(self) -> list[Layer]: ...
@@ -153,6 +156,12 @@ class Scope:
         """Return the configurations of all clients that were asked for."""
         with self._lock:
             return list(self._configs.values())
+
+    def forget(self) -> None:
+        """Read anew what there is on all clients."""
+        with self._lock:
+            for live in self._live.values():
+                live.forget()
 
     def profile_layers(self, name: str, where: str) -> list[Layer]:
         """Return the layers of a profile of the plan, or of the configuration, with its bases below. InvalidInput."""

@@ -21,7 +21,7 @@ FAMILIES = {'s3': S3}
 """What those need that use a part of a platform which is optional: buckets wherever object storage speaks S3."""
 
 CATALOG: tuple[Entry, ...] = (
-    Entry('aws', 'Amazon EC2', 'kvirt.providers.aws:Kaws', S3),
+    Entry('aws', 'Amazon EC2', 'kvirt.providers.aws:Kaws', S3, finished=True),
     Entry('digitalocean', 'DigitalOcean', 'kvirt.providers.digitalocean:Kdigitalocean', aliases=('do',),
           finished=True),
     Entry('fake', 'Pretend cloud, for demos and for the tests of your scripts', 'kvirt.providers.fake:Kfake',

@@ -66,7 +66,8 @@ class NetworkItem(Item):
         return attempt(self.k.delete_network, self.name)
 
     def made(self) -> bool:
-        return bool(self.live.networks().get(self.name, {}).get('plan') == self.scope.name)
+        mine = self.live.networks().get(self.name, {}).get('plan') == self.scope.name
+        return mine and not self.config.keeps_networks
 
 
 class PoolKeys(Keys, frozen=True, kw_only=True):

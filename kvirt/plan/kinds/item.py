@@ -10,6 +10,7 @@ import msgspec
 
 from kvirt.decode import decode
 from kvirt.errors import InvalidInput, KvirtError, NotFound, Problem
+from kvirt.names import safe_name
 from kvirt.plan.events import Key
 from kvirt.plan.parse import KINDS, Entry
 from kvirt.plan.scope import Config, Live, Scope, missing_client
@@ -76,6 +77,7 @@ class Item:
         self.settings = {key: value for key, value in written.items() if self.open_keys and key not in known}
         values = {key: value for key, value in written.items() if key not in self.settings}
         self.keys: Any = decode(self.Keys, self._prepared(values), what=f'key of a {self.kind}', where=entry.where)
+        self._check_name()
         self.config = self._client(scope)
         self._check()
 
@@ -88,6 +90,10 @@ class Item:
             return scope.client(self.keys.client)
         except NotFound as error:
             raise missing_client(error, self.entry.where('client')) from None
+
+    def _check_name(self) -> None:
+        """Raise InvalidInput when its name can't name such a thing anywhere."""
+        safe_name(self.kind, self.name)
 
     def _need_trust(self, does: str, key: str = '') -> None:
         """Raise InvalidInput unless the plan is trusted; *does* says what needs it."""

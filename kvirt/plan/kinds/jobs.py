@@ -32,6 +32,9 @@ _TAIL = 20
 class Job(Item):
     """Something that is run. A deletion of its plan has nothing to do with it."""
 
+    def _check_name(self) -> None:
+        """Accept any: a job leaves nothing that would bear its name."""
+
     def exists(self) -> bool:
         return False
 

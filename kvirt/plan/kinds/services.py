@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from kvirt import redact
 from kvirt.errors import InvalidInput, Problem
+from kvirt.names import dns_name
 from kvirt.plan.events import Key
 from kvirt.plan.kinds import haproxy
 from kvirt.plan.kinds.item import Change, Difference, Item, Keys, Tell, attempt
@@ -102,6 +103,9 @@ class DnsItem(Item):
 
     kind = 'dns'
     Keys = DnsKeys
+
+    def _check_name(self) -> None:
+        dns_name(self.name)
 
     @property
     def zone(self) -> str:
@@ -222,6 +226,9 @@ class LoadBalancerItem(Item):
 
     def exists(self) -> bool:
         return self.name in (self.live.balancers() if self._native else self.live.vms())
+
+    def made(self) -> bool:
+        return self._native or self.live.vms().get(self.name, {}).get('plan') == self.scope.name
 
     def compare(self) -> Change:
         if not self.exists():

@@ -104,6 +104,9 @@ class VmItem(Item):
     def exists(self) -> bool:
         return self.name in self.live.vms()
 
+    def made(self) -> bool:
+        return bool(self.live.vms().get(self.name, {}).get('plan') == self.scope.name)
+
     def create(self, tell: Tell) -> Result:
         waits = bool(self.spec.wait or self.spec.waitcommand)
         result = self.config.create_merged(self.name, self.merged, self.entry.folder, wait=waits, variables=self.variables,

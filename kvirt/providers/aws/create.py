@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from kvirt.base import waits
+from kvirt.base.flavors import CHEAPEST
 from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.guest.guest import Guest
 from kvirt.providers.aws.account import pages, to_tags
@@ -34,8 +35,7 @@ from kvirt.wait import CANCEL, until
 USER_DATA_LIMIT = 16384
 RUNNING_SECONDS = 600.0
 
-_STALE = ('InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable', 'InvalidGroup.NotFound', 'InvalidSubnetID.NotFound',
-          'InvalidGroupId.Malformed')
+_STALE = ('InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable', 'InvalidGroup.NotFound', 'InvalidSubnetID.NotFound')
 """Errors which say that what was looked up earlier is no longer there."""
 
 _NOT_HERE = {**{key: why for key, why in NO_HYPERVISOR.items() if key != 'pool'},
@@ -112,10 +112,8 @@ class Create(Names, Flavors, Images):
 
     def _flavor_of(self, spec: VmSpec) -> Flavor:
         """Return the flavor of a VM. For one that is named no prices are asked for."""
-        if spec.flavor and spec.flavor != 'cheapest':
-            flavor = self.flavor_named(spec.flavor)
-        else:
-            flavor = self.flavor_for(spec) or self.flavor_named('')
+        named = spec.flavor if spec.flavor != CHEAPEST else None
+        flavor = self.flavor_named(named) if named else self.flavor_for(spec)
         if spec.arch not in (None, flavor.arch):
             raise InvalidInput(f'flavor {flavor.name} has {flavor.arch}, and not {spec.arch}')
         if spec.spot and not flavor.preemptible:
@@ -181,11 +179,12 @@ class Create(Names, Flavors, Images):
             raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
         kept = [each['Ebs']['VolumeId'] for each in instance.get('BlockDeviceMappings', ())
                 if not each['Ebs'].get('DeleteOnTermination')]
+        # What belongs to it goes first: were it left when the VM is gone, nobody would know what it was for.
         self.release_addresses(instance)
         self.release_dns(instance)
-        ec2.terminate_instances(InstanceIds=[instance['InstanceId']])
         for snapshot in taken:
             ec2.delete_snapshot(SnapshotId=snapshot['SnapshotId'])
+        ec2.terminate_instances(InstanceIds=[instance['InstanceId']])
         self.reap_groups(instance['Region'], groups_of(instance))
         return {'kept': kept} if kept else None
 

@@ -59,11 +59,13 @@ class Flavors(Account):
         known = self.types_of([name]).get(name)
         return self._priced(known) if known else None
 
-    def flavor_for(self, spec: VmSpec) -> Flavor | None:
+    def flavor_for(self, spec: VmSpec) -> Flavor:
         named = spec.flavor if spec.flavor != CHEAPEST else None
         if spec.spot:
             self._spot |= prices.spot_prices(self.ec2, [named] if named else [])
-        return self._priced(self.flavor_named(named)) if named else super().flavor_for(spec)
+        chosen = self._priced(self.flavor_named(named)) if named else super().flavor_for(spec)
+        assert chosen is not None, 'where types are sold, one is chosen'
+        return chosen
 
     def flavor_named(self, name: str) -> Flavor:
         """Return flavor *name*, without asking for prices. NotFound suggests the likely one."""

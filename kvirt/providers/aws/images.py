@@ -124,6 +124,9 @@ class Images(Account):
         instance = self.instance(name)
         if instance['State']['Name'] != 'stopped':
             raise Conflict(f'VM {name} is running', hint='Stop it first: its disk changes while it would be copied')
+        if instance['Region'] != self.here:
+            raise Conflict(f"VM {name} is in {instance['Region']}, and this client makes images in {self.here}",
+                           hint=f"Use one with location {instance['Region']}")
         final, request = _ami_name(image or name), new_request()
         if self._own({'name': [final]}):
             raise AlreadyExists(f'image {final} exists in {self.here}')

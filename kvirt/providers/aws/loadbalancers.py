@@ -106,7 +106,8 @@ class LoadBalancers(Networks, Dns):
         """Delete a load balancer, and what was made for it."""
         elb, arn = self.client('elbv2', balancer['Region']), balancer['LoadBalancerArn']
         targets = [target for target in self._targets(balancer['Region']) if arn in target['LoadBalancerArns']]
-        zone = self.zone_of(self._tags(balancer).get('domain', ''))
+        domain = self._tags(balancer).get('domain')
+        zone = self.zone_of(domain) if domain else None
         if zone:
             self.release_dns_of(zone, arn)
         elb.delete_load_balancer(LoadBalancerArn=arn)

@@ -53,6 +53,7 @@ class Names(Account):
 
         Births are told in whole seconds. Of two VMs of one second the one with the smaller id stays, unless the other's
         maker did not see it and is done: that one stays then, which shows when it does not go. Only this rare case waits.
+        What EC2 itself does not tell yet can't be seen: two makers far apart, within its lag, may both succeed.
         """
         def alone() -> bool:
             others = [each for each in self.named(name, [self.here]) if each['InstanceId'] != ours['InstanceId']]

@@ -70,11 +70,11 @@ class Snapshots(Vms, Storage):
         if running:
             self.allowed(instance, 'stoppable')
         old = {each['DeviceName']: each['Ebs'] for each in instance['BlockDeviceMappings'] if each['DeviceName'] in parts}
-        volumes = {each['VolumeId']: each for each in self.volumes_of(instance)}
+        before = {each['Attachments'][0]['Device']: each for each in self.volumes_of(instance)}
         request = new_request()
         with Undo().translating(self.translate) as undo:
             undo.add(f'the new disks of VM {base}', lambda: self._unmake_volumes(ec2, request))
-            fresh = {device: self._copied(ec2, instance, part, volumes.get(old.get(device, {}).get('VolumeId'), {}), request)
+            fresh = {device: self._copied(ec2, instance, part, before.get(device, {}), request)
                      for device, part in parts.items()}
             if running:
                 undo.add(f'the stop of VM {base}', lambda: ec2.start_instances(InstanceIds=[vm]))

@@ -138,13 +138,18 @@ class Vms(Create):
         if instance.get('Architecture') not in (None, native_arch(new.arch)):
             raise InvalidInput(f"VM {name} is made for {instance['Architecture']}, and flavor {new.name} has {new.arch}")
         ec2, vm = self.ec2_of(instance), instance['InstanceId']
-        with Undo().translating(self.translate) as undo:
-            if instance['State']['Name'] != 'stopped':
-                undo.add(f'the stop of VM {name}', lambda: ec2.start_instances(InstanceIds=[vm]))
-                self.stop_and_wait(instance)
+        if instance['State']['Name'] == 'stopped':
             ec2.modify_instance_attribute(InstanceId=vm, InstanceType={'Value': new.name})
-            if instance['State']['Name'] != 'stopped':
-                ec2.start_instances(InstanceIds=[vm])
+            return
+
+        def resume(type_: str) -> None:
+            ec2.modify_instance_attribute(InstanceId=vm, InstanceType={'Value': type_})
+            ec2.start_instances(InstanceIds=[vm])
+
+        with Undo().translating(self.translate) as undo:
+            undo.add(f'the stop of VM {name}', lambda: resume(instance['InstanceType']))
+            self.stop_and_wait(instance)
+            resume(new.name)  # there may be no room for the new type
 
     def stop_and_wait(self, instance: Mapping[str, Any]) -> None:
         """Stop an instance, and wait until it has stopped. TimedOut."""

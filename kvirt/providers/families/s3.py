@@ -75,7 +75,7 @@ class S3Buckets(Kbase):
         return self.open_store()
 
     def translate(self, error: Exception) -> KvirtError | None:
-        return boto.translate(error) or super().translate(error)
+        return super().translate(error) or boto.translate(error)
 
     def location_constraint(self) -> str | None:
         """Return what the creation of a bucket must say of the location, where the endpoint does not say it all."""

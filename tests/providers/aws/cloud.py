@@ -26,10 +26,9 @@ from werkzeug.test import EnvironBuilder
 from kvirt.providers.aws import Kaws
 from kvirt.providers.aws.wellknown import WELL_KNOWN
 from kvirt.testing.wire import Answer, Request
-from tests.providers.aws.moto_more import IMAGE_GIB, application
+from tests.providers.aws.moto_more import ACCOUNT, IMAGE_GIB, REGION, application, refusal_of
 
-REGION, ZONE, DNS_ZONE = 'us-east-1', 'us-east-1a', 'lab.example'
-ACCOUNT = '123456789012'
+ZONE, DNS_ZONE = f'{REGION}a', 'lab.example'
 CREDENTIALS = {'access_key_id': 'AKIAIOSFODNN7EXAMPLE', 'access_key_secret': 'wJalrXUtnFEMIexample'}
 KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAiG4Fz3qUtUuA1YBTm0oWbDQz0GOx0qRBFwD1Kbd0pN test'
 HOURLY = {'t3.nano': 0.0052, 't3.micro': 0.0104, 't3.small': 0.0208, 't4g.nano': 0.0042, 'm5.large': 0.096,
@@ -144,6 +143,13 @@ class Aws:
             except AssertionError as fault:
                 self.faults.append(f'{operation}: {fault}')
                 return Answer(400, json.dumps({'__type': 'ValidationException', 'message': str(fault)}).encode())
+        refused = None
+        if b'Action=' in request.body[:2000]:
+            scope = re.search(r'/(\S+)/ec2/', request.headers.get('authorization', ''))
+            refused = refusal_of(dict(parse_qsl(request.body.decode())), scope[1].rpartition('/')[2]) if scope else None
+        if refused:
+            error = '<Error><Code>{}</Code><Message>{}</Message></Error>'.format(*refused)
+            return Answer(400, f'<Response><Errors>{error}</Errors></Response>'.encode())
         done = self.moto.open(EnvironBuilder(path=request.path, method=request.method, data=request.body,
                                              query_string=urlencode(request.query), headers=list(request.headers.items())))
         body = done.get_data()
@@ -190,6 +196,9 @@ class Account:
         from moto.route53.models import route53_backends
         from moto.s3.models import s3_backends
         ec2, elb = ec2_backends[ACCOUNT][REGION], elbv2_backends[ACCOUNT][REGION]
+        for key, reservation in list(ec2.reservations.items()):
+            if all(each.state == 'terminated' for each in reservation.instances):
+                ec2.reservations.pop(key, None)  # as AWS does after an hour; moto would tell of them forever
         return {
             *(f'VM {_name(each) or each.id}' for each in ec2.all_instances()
               if each.state not in ('terminated', 'shutting-down')),
@@ -257,7 +266,8 @@ class Hurried:
 
 def refusal(status: int) -> bytes:
     """Return what AWS says when it refuses a call, in the forms of EC2 and of its other services that speak XML."""
-    code = {422: 'InvalidParameterCombination', 429: 'RequestLimitExceeded', 500: 'InternalError'}.get(status, 'Unavailable')
+    known = {422: 'InvalidParameterCombination', 429: 'RequestLimitExceeded', 500: 'InternalError'}
+    code = known.get(status, 'Unavailable')
     error = f'<Error><Code>{code}</Code><Message>broken by a test</Message></Error>'
     return f'<Response><Errors>{error}</Errors>{error}</Response>'.encode()
 

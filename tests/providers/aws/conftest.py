@@ -11,6 +11,7 @@ from botocore.loaders import create_loader
 from botocore.session import Session
 
 from kvirt.providers.aws import Kaws
+from kvirt.providers.aws.account import Clients
 from kvirt.result import Result
 from kvirt.testing.wire import Wire
 from tests.providers.aws.cloud import KEY, Account, Aws, Hurried, connect, refusal
@@ -54,11 +55,19 @@ def account(wire: Wire) -> Account:
     return Account(wire.app)
 
 
-@pytest.fixture
-def aws(wire: Wire, account: Account) -> Iterator[Kaws]:
-    """A connection of a test's own."""
+@pytest.fixture(scope='module')
+def clients(wire: Wire, account: Account) -> Iterator[Clients]:
+    """The clients of boto3, shared by the connections of a module: they take long to make."""
     with connect(wire.url) as connection:
-        yield connection
+        yield connection.conn
+
+
+@pytest.fixture
+def aws(wire: Wire, clients: Clients) -> Iterator[Kaws]:
+    """A connection of a test's own, which remembers nothing yet."""
+    connection = connect(wire.url)
+    connection.conn = clients
+    yield connection
     wire.calm()
 
 

@@ -6,12 +6,14 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from moto.ec2.models import ec2_backends
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
 IMAGE_GIB = 2
 """The size of the disks of images that are there."""
 
+ACCOUNT, REGION = '123456789012', 'us-east-1'
 REGIONS = ('us-east-1', 'eu-west-1', 'ap-east-1')
 FAMILIES = ('c5', 'g4dn', 'g6f', 'm1', 'm5', 'm5d', 'mac2', 'p3', 't2', 't3', 't4g')
 
@@ -89,6 +91,28 @@ def _complete_images() -> None:
     AmiBackend.create_image = create
     AmisResponse.register_image = register
     EBSBackend.start_snapshot = start_snapshot
+
+
+def refusal_of(asked: Mapping[str, str], region: str) -> tuple[str, str] | None:
+    """Return the code and message with which AWS refuses a call of EC2 that moto would take, None when it takes it too."""
+    ec2 = ec2_backends[ACCOUNT][region]
+    action = asked.get('Action')
+    if action == 'RunInstances':
+        known = {group for groups in ec2.groups.values() for group in groups}
+        unknown = [value for key, value in asked.items() if '.SecurityGroupId.' in key and value not in known]
+        if unknown:
+            return 'InvalidGroup.NotFound', f"The security group '{unknown[0]}' does not exist"
+        if asked['ImageId'] not in ec2.amis:
+            return 'InvalidAMIID.NotFound', f"The image id '[{asked['ImageId']}]' does not exist"
+    if action == 'DeleteSecurityGroup' and any(group.id == asked['GroupId'] for card in ec2.enis.values()
+                                               for group in card.group_set):
+        return 'DependencyViolation', f"resource {asked['GroupId']} has a dependent object"
+    if action == 'AttachVolume' and ec2.volumes[asked['VolumeId']].attachment:
+        return 'VolumeInUse', f"{asked['VolumeId']} is already attached to an instance"
+    if (action == 'ModifyInstanceAttribute' and {'InstanceType.Value', 'UserData.Value'} & set(asked)
+            and ec2.get_instance(asked['InstanceId']).state != 'stopped'):
+        return 'IncorrectInstanceState', f"The instance '{asked['InstanceId']}' is not in the 'stopped' state"
+    return None
 
 
 def _tag(things: Mapping[str, Any], specifications: Sequence[Mapping[str, Any]]) -> None:

@@ -92,10 +92,18 @@ def test_what_can_not_be_is_refused(aws: Kaws, name: str, keywords: dict[str, An
     refused(aws.create_loadbalancer(name, **{'ports': [80], **keywords}), 'InvalidInput', words)
 
 
+@pytest.mark.slow
 def test_it_is_made_whole_or_not_at_all(aws: Kaws, wire: Wire, account: Account) -> None:
     deed = Deed({'ports': [80], 'vms': ['one'], 'domain': DNS_ZONE}, 'create_loadbalancer', 'delete_loadbalancer')
     # Not with answers that are lost: the calls of this service may be repeated, and moto's may not.
     whole_or_nothing(aws, wire, account, deed, ['refused'])
+
+
+def test_one_without_a_name_in_the_dns_is_deleted_without_asking_for_zones(aws: Kaws, wire: Wire) -> None:
+    ok(aws.create_loadbalancer('plain', ports=[80]))
+    with wire.counting() as calls:
+        ok(aws.delete_loadbalancer('plain'))
+    assert not any('hostedzone' in call for call in calls)
 
 
 def test_targets_that_are_held_for_a_while_are_waited_for(aws: Kaws, wire: Wire) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
 from kvirt.providers.aws import Kaws
-from kvirt.testing.conformance.sweep import TestFaultSweep  # noqa: F401
+from kvirt.testing.conformance.sweep import TestFaultSweep, slow  # noqa: F401
 from kvirt.testing.sweep import Child, Deed, Stage
 from kvirt.testing.wire import Wire
+from kvirt.wait import SYSTEM
 from tests.providers.aws.cloud import CREDENTIALS, KEY, REGION, ZONE, Account, connect
 from tests.providers.aws.parts import parts
 from tests.providers.aws.test_conformance import AwsHarness, harness  # noqa: F401
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[3]
 CREATE = {'image': 'debian12', 'flavor': 't3.micro', 'keys': [KEY], 'disks': [10, 5]}
 
 
@@ -30,4 +35,23 @@ def stage(wire: Wire, account: Account) -> Stage:
     kept = connect(wire.url)
     kept.__class__ = Kept
     return Stage(wire=wire, connect=lambda: kept, left=lambda: parts(account), deeds=(Deed(CREATE),),
-                 child=Child('aws', {**CREDENTIALS, 'location': REGION, 'zone': ZONE, 'endpoint_url': wire.url}))
+                 child=Child('tests.providers.aws.warm:Kaws', {**CREDENTIALS, 'location': REGION, 'zone': ZONE,
+                                                               'endpoint_url': wire.url}, path=[str(ROOT)]))
+
+
+def test_of_two_machines_that_take_one_name_exactly_one_wins(wire: Wire, account: Account,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both launch before either looks, and moto tells births in seconds, as AWS does: who is older is often a draw."""
+    monkeypatch.setattr(Kaws, 'clock', SYSTEM)
+    monkeypatch.setattr('kvirt.providers.aws.names._TWINS_INTERVAL', 0.05)
+    with connect(wire.url) as one, connect(wire.url) as other, ThreadPoolExecutor(2) as pool, slow(wire):
+        for connection in (one, other):
+            connection.list()
+        for number in range(6):
+            name = f'web-{number}'
+            results = list(pool.map(lambda aws, name=name: aws.create(name, **CREATE), (one, other)))
+            assert sorted(result.get('error', 'success') for result in results) == ['AlreadyExists', 'success'], results
+            winner = next(result['id'] for result in results if result.ok)
+            assert [row['id'] for row in one.list()] == [winner]
+            assert one.delete(name).ok
+    assert account.left() == []

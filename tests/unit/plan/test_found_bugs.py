@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kvirt.base import unsupported
 from kvirt.config import Kconfig
 from kvirt.errors import InvalidInput
 from kvirt.plan.engine import Plan
@@ -40,6 +41,19 @@ class TestWords:
         with pytest.raises(InvalidInput, match='shop:1'):
             opened(entry)
 
+    def test_numbers_of_old_bases_are_texts(self, opened: Opened) -> None:
+        plan = opened('a:\n  image: debian12\n  nets: [{name: default, mac: 52:54:00:12:34:56}]\n'
+                      '  files: [{path: /x, content: y, mode: 0644}]\n  owner: 007\n'
+                      'web: {type: container, image: x, ports: [22:22]}')
+        spec = plan.checked.items['vm', 'a'].spec  # type: ignore[attr-defined]
+        assert (spec.nets[0].mac, spec.files[0].mode, spec.owner) == ('52:54:00:12:34:56', '0644', '007')
+        assert plan.checked.items['container', 'web'].keys.ports == ('22:22',)
+
+    @pytest.mark.parametrize('value', ['2020-13-45', '9' * 5000])
+    def test_a_value_that_can_not_be_is_told(self, opened: Opened, value: str) -> None:
+        with pytest.raises(InvalidInput, match='shop:2: this is not YAML'):
+            opened(f'a: {{image: debian12}}\nb: {{image: debian12, owner: {value}}}')
+
     def test_a_parameter_that_nothing_uses_is_a_misspelled_one(self, opened: Opened) -> None:
         text = 'parameters: {workers: 2}\na: {image: debian12}\n'
         with pytest.raises(InvalidInput, match="no parameter 'wokers', did you mean 'workers'"):
@@ -66,6 +80,22 @@ class TestWords:
         with pytest.raises(InvalidInput, match='memroy'):
             (tmp_path / 'kcli_plan.yml').rename(tmp_path / 'kvirt_plan.yml')
             opened(tmp_path)
+
+
+@pytest.mark.parametrize('kind', ['vm', 'network, cidr: 10.0.0.0/24', 'pool', 'disk', 'bucket', 'dns', 'securitygroup',
+                                  'loadbalancer, ports: [80]', 'container, image: x', 'image'])
+@pytest.mark.parametrize('name', ['../x', '--all', '', 'a b', 'a;b', '\\e[2J'])
+def test_a_name_that_can_not_be_is_told_before_anything_is_made(opened: Opened, kind: str, name: str) -> None:
+    with pytest.raises(InvalidInput, match='shop:1: .*can not name'):
+        opened(f'"{name}": {{type: {kind}}}')
+
+
+@pytest.mark.parametrize('template', ["{{ 'a' * 10**10 }}", "{{ 10**10 * ['a'] }}", '{{ 9 ** 999999999 }}',
+                                      '{{ ' + '9' * 5000 + ' }}'])
+def test_a_template_can_not_fill_the_memory(opened: Opened, template: str) -> None:
+    with pytest.raises(InvalidInput, match='shop'):
+        opened(f"a: {{image: debian12, owner: '{template}'}}")
+    opened("a: {image: debian12, memory: '{{ 512 * 2 ** 2 }}', owner: '{{ 2 * 'ab' }}'}".replace("'ab'", '"ab"'))
 
 
 class TestOrder:
@@ -155,3 +185,34 @@ class TestTrust:
         with pytest.raises(InvalidInput, match='comes from elsewhere'):
             config.open_plan('shop', inputstring=text)
         assert config.open_plan('shop', inputstring=text, trust=True).checked.items
+
+
+class TestOthers:
+    """What is not the plan's own stays."""
+
+    def test_a_vm_of_another_plan_outlives_this_one(self, opened: Opened, config: Kconfig) -> None:
+        config.create_vm('a', 'debian12', plan='theirs').expect()
+        config.create_vm('b', 'debian12').expect()
+        plan = opened('a: {image: debian12}\nb: {image: debian12}\nc: {image: debian12}')
+        plan.create()
+        assert plan.doomed() == [('vm', 'c')]
+        assert plan.delete().changed() == [('vm', 'c')]
+        assert [row['name'] for row in config.k.list()] == ['a', 'b']
+
+    def test_so_does_a_load_balancer_that_is_a_vm_of_another_plan(self, opened: Opened, config: Kconfig,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ('_create_loadbalancer', '_delete_loadbalancer', '_list_loadbalancers'):
+            monkeypatch.setattr(type(config.k), name, unsupported('none here'))
+        config.create_vm('front', 'debian12', plan='theirs').expect()
+        assert opened('front: {type: loadbalancer, ports: [80]}').delete().changed() == []
+        assert [row['name'] for row in config.k.list()] == ['front']
+
+    def test_a_disk_that_another_vm_has_stays(self, opened: Opened, config: Kconfig) -> None:
+        plan = opened('a: {image: debian12}\nshared: {type: disk, size: 5, vms: [a]}')
+        assert plan.create().ok
+        config.k.detach_disks('a').expect()
+        config.create_vm('theirs', 'debian12', {'disks': [10, 'shared']}).expect()
+        plan.scope.live(config).forget()
+        summary = plan.delete()
+        assert 'shared' in config.k.list_disks()
+        assert ('disk', 'shared') not in summary.changed()
