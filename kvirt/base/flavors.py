@@ -78,8 +78,8 @@ class Flavors(Area):
     def flavor_for(self, spec: VmSpec) -> Flavor | None:
         """Return the flavor of a VM that is asked for; None where the platform has none and any size can be had.
 
-        The one that is named; else the cheapest with ``numcpus``, ``memory``, ``gpus`` and the root disk. The word ``cheapest``
-        does without the first two where they were left at their defaults. NotFound.
+        The one that is named; else the cheapest with ``numcpus``, ``memory``, ``gpus`` and the root disk. The word
+        ``cheapest`` does without the first two where they were left at their defaults. NotFound.
         """
         flavors = self._list_flavors()
         if not flavors and spec.flavor is None:
