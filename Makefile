@@ -19,8 +19,8 @@ e2e: $(VENV)/ready ## Run the tests against the real libvirtd of this machine, w
 	@$(SUDO) extras/guest-image/build --default-pool
 	$(BIN)/pytest tests/e2e --override-ini=addopts= -q -n 2 --dist loadgroup $(ARGS)
 
-slow: $(VENV)/ready ## Run the fault sweeps of the clouds, and what else takes long but needs no hypervisor
-	$(BIN)/pytest tests/providers -m slow -n 2 --dist loadfile $(ARGS)
+slow: $(VENV)/ready ## Run the conformance suite and the fault sweep on every cloud, and what else takes long
+	$(BIN)/pytest -m slow -n 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/ready ## Measure kvirt beside kcli on the same libvirt, in one run
 	@extras/quickstart/host-setup --build-image && $(SUDO) extras/guest-image/build --default-pool

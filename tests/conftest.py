@@ -6,6 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, and nothing of us.
+settings.register_profile('kvirt', deadline=None)
+settings.load_profile('kvirt')
 
 pytest_plugins = ['kvirt.testing.plugin']
 

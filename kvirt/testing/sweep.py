@@ -180,6 +180,8 @@ class _Sweeper:
                 said, ok = self._do(name)
             if struck():
                 yield self._outcome(number, call, breakage, said, self._judged(name, before, ok))
+            elif ok:  # it made fewer calls than the first time
+                self._undo(name)
 
     def killed(self, nursery: Nursery, breakages: Sequence[str]) -> Iterator[Outcome]:
         calls = self._rehearse(nursery)

@@ -12,6 +12,8 @@ import pytest
 import kvirt
 from kvirt.testing.wire import Wire
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(kvirt.__file__).parents[1]
 PACKAGE = Path(__file__).parent / 'toycloud'
 HARNESS = ('--kvirt-harness', 'toycloud.harness:ToyHarness')

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kvirt.providers.aws.account import pages
+from kvirt.errors import Conflict, NotFound
+from kvirt.providers.aws.account import PAGE, pages
 from kvirt.providers.aws.flavors import Flavors
 from kvirt.providers.aws.networks import dismantle_vpc
 from kvirt.providers.aws.storage import Storage
@@ -39,6 +40,7 @@ _LEFT: dict[str, Callable[[Any, str], Any]] = {
     'volume': lambda ec2, thing: ec2.delete_volume(VolumeId=thing),
     'elastic-ip': lambda ec2, thing: ec2.release_address(AllocationId=thing),
     'network-interface': lambda ec2, thing: ec2.delete_network_interface(NetworkInterfaceId=thing),
+    'security-group': lambda ec2, thing: ec2.delete_security_group(GroupId=thing),
     'vpc': dismantle_vpc}
 """What a create that was killed can leave, and how it is removed."""
 
@@ -93,13 +95,20 @@ class Host(Flavors, Storage):
     def _delete_orphans(self) -> Mapping[str, Any] | None:
         deleted: list[Orphan] = []
         for each in self._left():
-            with about(f"{each['kind']} {each['name']}"):
-                _LEFT[each['kind']](self.client('ec2', each['region']), each['id'])
+            try:
+                with about(f"{each['kind']} {each['name']}"):
+                    _LEFT[each['kind']](self.client('ec2', each['region']), each['id'])
+            except NotFound:
+                pass  # it went with another
+            except Conflict:
+                if each['kind'] != 'security-group':
+                    raise
+                continue  # it is held until its VM is terminated, and listed until then
             deleted.append({'kind': each['kind'], 'name': each['name'], 'detail': each['id']})
         return {'deleted': deleted}
 
     def _left(self) -> list[dict[str, str]]:
-        """Return what bears the mark of a maker that is gone. What is complete bears none: see ``finish`` of its making."""
+        """Return what bears the mark of a maker that is gone: what is complete bears none, or a VM uses it (a group)."""
         tags = self.everywhere(lambda ec2: pages(ec2, 'describe_tags', 'Tags', {'key': [MARK, MAKER, 'Name']}, size=1000))
         things: dict[tuple[str, str, str], dict[str, str]] = {}
         for tag in tags:
@@ -107,10 +116,24 @@ class Host(Flavors, Storage):
         left = [{'kind': kind, 'id': thing, 'region': region, 'name': fields.get('Name') or thing}
                 for (kind, thing, region), fields in things.items()
                 if kind in _LEFT and MARK in fields and MAKER in fields and abandoned(fields[MAKER], time.time())]
-        if any(each['kind'] == 'instance' for each in left):  # the tags of one that is terminated stay for an hour
-            there = {each['InstanceId'] for each in self.instances({'tag-key': [MAKER]})}
-            left = [each for each in left if each['kind'] != 'instance' or each['id'] in there]
+        vms = self._unfinished_vms() if any(each['kind'] == 'instance' for each in left) else set()
+        left = [each for each in left if each['kind'] != 'instance' or each['id'] in vms]
+        vms = {each['id'] for each in left if each['kind'] == 'instance'}
+        groups = self._unused_groups(vms) if any(each['kind'] == 'security-group' for each in left) else set()
+        left = [each for each in left if each['kind'] != 'security-group' or each['id'] in groups]
         return sorted(left, key=lambda each: (list(_LEFT).index(each['kind']), each['name']))
+
+    def _unfinished_vms(self) -> set[str]:
+        """Return the ids of VMs that bear a maker; the tags of one that is terminated stay for an hour."""
+        return {each['InstanceId'] for each in self.instances({'tag-key': [MAKER]})}
+
+    def _unused_groups(self, but_by: set[str]) -> set[str]:
+        """Return the ids of shared security groups that nothing uses but some VMs; their makers say nothing of their use."""
+        groups = {each['GroupId'] for each in self.everywhere(
+            lambda ec2: pages(ec2, 'describe_security_groups', 'SecurityGroups', {'tag-key': [MAKER]}))}
+        cards = self.everywhere(lambda ec2: pages(ec2, 'describe_network_interfaces', 'NetworkInterfaces', size=PAGE))
+        return groups - {group['GroupId'] for card in cards for group in card['Groups']
+                         if card.get('Attachment', {}).get('InstanceId') not in but_by}
 
 
 def _family(instance: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from kvirt.names import did_you_mean
 from kvirt.providers.aws.account import pages, to_tags
 from kvirt.providers.aws.vpcs import Vpcs, users_of
 from kvirt.providers.families import boto, cloud
-from kvirt.providers.families.marks import MARK, new_request
+from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
 from kvirt.providers.families.rules import EVERYWHERE_V6, group_name, ordered, sources, wanted
 from kvirt.rules import EVERYWHERE, rules_of
 from kvirt.shapes import Rule
@@ -217,7 +218,8 @@ def _allow(ec2: Any, group: str, entries: set[Allowed], clock: Clock) -> None:
 
 def _made(ec2: Any, vpc: str, name: str, mark: str, description: Any = None) -> dict[str, Any]:
     """Make a group that lets nothing in. EC2 lets everything out of a new one."""
-    tags = [{'ResourceType': 'security-group', 'Tags': to_tags({MARK: mark, 'Name': name})}]
+    fields = {MARK: mark, 'Name': name, **({MAKER: maker(time.time())} if mark == SHARED else {})}
+    tags = [{'ResourceType': 'security-group', 'Tags': to_tags(fields)}]
     group = ec2.create_security_group(GroupName=name, VpcId=vpc, Description=str(description or 'made by kvirt'),
                                       TagSpecifications=tags)
     return {'GroupId': group['GroupId'], 'IpPermissions': []}

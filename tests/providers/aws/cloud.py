@@ -202,11 +202,11 @@ class Account:
         return {
             *(f'VM {_name(each) or each.id}' for each in ec2.all_instances()
               if each.state not in ('terminated', 'shutting-down')),
-            *(f'volume {each.id} {_name(each)}' for each in ec2.volumes.values()),
+            *(f'volume {each.id} {_name(each)}{_user(ec2, each.attachment)}' for each in ec2.volumes.values()),
             *(f'snapshot {each.id}' for each in ec2.snapshots.values() if each.owner_id == ACCOUNT and each.get_tags()),
             *(f'image {each.name}' for each in ec2.amis.values() if each.owner_id == ACCOUNT),
             *(f'group {each.name}' for groups in ec2.groups.values() for each in groups.values()),
-            *(f'card {each}' for each in ec2.enis),
+            *(f"card {each.id}{_user(ec2, each)}" for each in ec2.enis.values()),
             *(f'address {each.public_ip}' for each in ec2.addresses),
             *(f'network {each} {_name(vpc)}' for each, vpc in ec2.vpcs.items()),
             *(f'subnet {each}' for subnets in ec2.subnets.values() for each in subnets),
@@ -227,6 +227,12 @@ class Account:
 
 def _name(thing: Any) -> str:
     return next((str(tag['value']) for tag in thing.get_tags() if tag['key'] == 'Name'), '')
+
+
+def _user(ec2: Any, attached: Any) -> str:
+    """Return the name of the VM that a disk or card goes with."""
+    vm = next((each for each in ec2.all_instances() if attached and each.id == getattr(attached.instance, 'id', None)), None)
+    return f' of {_name(vm)}' if vm else ''
 
 
 def add_images() -> None:

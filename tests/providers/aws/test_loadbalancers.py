@@ -14,6 +14,8 @@ from tests.providers.aws.cloud import DNS_ZONE, Account, connect
 from tests.providers.aws.conftest import create, ok, refused
 from tests.providers.aws.parts import whole_or_nothing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def aws(wire: Wire, account: Account) -> Iterator[Kaws]:

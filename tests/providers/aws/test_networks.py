@@ -17,6 +17,8 @@ from tests.providers.aws.cloud import REGION, Account, connect, operation_of
 from tests.providers.aws.conftest import create, ok, refused
 from tests.providers.aws.parts import parts, whole_or_nothing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def aws(wire: Wire, account: Account) -> Iterator[Kaws]:

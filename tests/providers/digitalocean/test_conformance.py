@@ -19,6 +19,8 @@ from tests.providers.digitalocean.cloud import ZONE, DigitalOcean
 from tests.providers.digitalocean.conftest import DESCRIPTION
 from tests.providers.digitalocean.parts import TOKEN
 
+pytestmark = pytest.mark.slow
+
 
 class DigitalOceanHarness(Harness):
     """An account of the pretended DigitalOcean."""

@@ -16,6 +16,8 @@ from kvirt.testing.wire import Wire
 from .cloud import HetznerCloud
 from .conftest import direct, left_in, open_wire
 
+pytestmark = pytest.mark.slow
+
 
 class HcloudHarness(Harness):
     """A project whose fake cloud is asked for leftovers past the provider."""

@@ -16,6 +16,8 @@ import pytest
 
 import kvirt
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(kvirt.__file__).parents[1]
 COPIED = ('kvirt', 'tests', 'extras', 'docs', 'pyproject.toml', 'setup.py', 'ARCHITECTURE.md')
 SCRIPT = ROOT / 'extras' / 'new_provider.py'
