@@ -8,10 +8,11 @@ from kvirt.providers.aws.buckets import Buckets
 from kvirt.providers.aws.host import Host
 from kvirt.providers.aws.keys import Keys
 from kvirt.providers.aws.loadbalancers import LoadBalancers
+from kvirt.providers.aws.orphans import Orphans
 from kvirt.providers.aws.snapshots import Snapshots
 
 
-class Kaws(Snapshots, LoadBalancers, Addresses, Keys, Buckets, Host):
+class Kaws(Snapshots, LoadBalancers, Addresses, Keys, Buckets, Orphans, Host):
     """An account of AWS."""
 
     permissions = {

@@ -231,7 +231,8 @@ def _name(thing: Any) -> str:
 
 def _user(ec2: Any, attached: Any) -> str:
     """Return the name of the VM that a disk or card goes with."""
-    vm = next((each for each in ec2.all_instances() if attached and each.id == getattr(attached.instance, 'id', None)), None)
+    owner = getattr(attached.instance, 'id', None) if attached else None
+    vm = next((each for each in ec2.all_instances() if each.id == owner), None)
     return f' of {_name(vm)}' if vm else ''
 
 
