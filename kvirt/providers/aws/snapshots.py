@@ -26,7 +26,7 @@ class Snapshots(Vms, Storage):
     def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
         found = pages(self.ec2_of(instance), 'describe_snapshots', 'Snapshots', {'tag:vm': [instance['InstanceId']]},
                       OwnerIds=['self'])
-        return sorted((each for each in found if 'snapshot' in tags_of(each)),
+        return sorted((each for each in found if {MARK, 'snapshot'} <= set(tags_of(each))),
                       key=lambda each: (each['StartTime'], tags_of(each).get('taken', ''), each['SnapshotId']))
 
     def _list_snapshots(self, base: str) -> list[str]:
