@@ -29,6 +29,9 @@ GENERIC = ('type', 'enabled', 'client', 'profiles', 'flavors', 'confpools', 'clu
 BUILT_IN = {'fake': 'fake', 'local': 'kvm'}
 """Clients that need no configuration, and the provider of each. Providers are clients by their own name as well."""
 
+PROVIDERS = {name: entry.name for entry in CATALOG for name in (entry.name, *entry.aliases)}
+"""Providers by their names and aliases."""
+
 _VARIABLE = re.compile(r'\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}')
 _ADHOC = re.compile(r'(?:(?P<user>[A-Za-z0-9_.-]+)@)?(?P<host>[A-Za-z0-9.:_-]+)')
 _LOCAL_SOCKETS = ('/run/libvirt/libvirt-sock', '/var/run/libvirt/libvirt-sock', '/run/libvirt/virtqemud-sock')
@@ -127,10 +130,9 @@ class Settings:
         adhoc = _ADHOC.fullmatch(name)
         if adhoc and (adhoc['user'] or re.fullmatch(r'\d+(\.\d+){3}', name)):
             return Client(name, 'kvm', {'host': adhoc['host'], **({'user': adhoc['user']} if adhoc['user'] else {})})
-        provider = next((entry.name for entry in CATALOG if name in (entry.name, *entry.aliases)), None)
-        if provider is not None:  # what it needs may all come from the environment
-            return Client(name, provider, {})
-        raise NotFound(f"client '{name}' does not exist{did_you_mean(name, [*known, *BUILT_IN])}",
+        if name in PROVIDERS:  # what it needs may all come from the environment
+            return Client(name, PROVIDERS[name], {})
+        raise NotFound(f"client '{name}' does not exist{did_you_mean(name, [*known, *BUILT_IN, *PROVIDERS])}",
                        hint="'kvirt list client' shows them all; 'kvirt create client' adds one")
 
     def select(self, wanted: str | None) -> list[str]:
