@@ -288,17 +288,20 @@ class _Sweeper:
         if breakage in INTERRUPTS:
             app = wire.app
             wire.app = interrupting = _Interrupting(wire, number, done=breakage.endswith('after'))
+            # What runs in the background of a shell ignores Ctrl-C, and so do its children.
+            before = signal.signal(signal.SIGINT, signal.default_int_handler)
             try:
                 yield lambda: interrupting.struck is not None
                 # Its answer is on its way still, to nobody; it is none of the calls of the next run.
                 patient(lambda: interrupting.struck in [None, *(exchange.request for exchange in wire.exchanges)])
             finally:
                 wire.app = app
+                signal.signal(signal.SIGINT, before)
             return
-        before = len(wire.exchanges)
+        made = len(wire.exchanges)
         wire.fail(number, breakage)
         try:
-            yield lambda: len(wire.exchanges) - before >= number
+            yield lambda: len(wire.exchanges) - made >= number
         finally:
             wire.calm()
 
