@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -257,7 +257,7 @@ def _scalar(text: Any, kind: str) -> Any:
         return text
 
 
-# REST, with XML in the bodies
+# REST, with XML or JSON in the bodies
 
 def _from_rest(described: Any, request: Request) -> tuple[str, dict[str, Any]]:
     best: tuple[int, str, Any, re.Match[str]] | None = None
@@ -278,7 +278,8 @@ def _from_rest(described: Any, request: Request) -> tuple[str, dict[str, Any]]:
             best = score, name, operation, match
     if best is None:
         raise NotUnderstood(f"no operation of {described.service_name} is called like that")
-    return best[1], _rest_params(best[2], best[3].groupdict(), query, request)
+    read = _from_json if described.metadata['protocol'] == 'rest-json' else _from_xml_text
+    return best[1], _rest_params(best[2], best[3].groupdict(), query, request, read)
 
 
 def _members(operation: Any) -> Iterator[tuple[str, Any]]:
@@ -292,7 +293,8 @@ def _uri(template: str) -> re.Pattern[str]:
     return re.compile(pattern.rstrip('/') + '/?')
 
 
-def _rest_params(operation: Any, values: Mapping[str, str], query: Mapping[str, str], request: Request) -> dict[str, Any]:
+def _rest_params(operation: Any, values: Mapping[str, str], query: Mapping[str, str], request: Request,
+                 read: Callable[[bytes, Any], Any]) -> dict[str, Any]:
     shape = operation.input_shape
     if shape is None:
         return {}
@@ -309,16 +311,22 @@ def _rest_params(operation: Any, values: Mapping[str, str], query: Mapping[str, 
         elif place == 'header' and key.lower() in request.headers:
             params[name] = _scalar(request.headers[key.lower()], member.type_name)
         elif name == payload and request.body:
-            params[name] = _payload(request.body, member.type_name, member)
+            kind = member.type_name
+            params[name] = read(request.body, member) if kind == 'structure' else \
+                request.body.decode() if kind == 'string' else request.body
     if not payload and request.body:
-        params.update(_from_xml(ElementTree.fromstring(request.body), shape))
+        params.update(read(request.body, shape))
     return params
 
 
-def _payload(body: bytes, kind: str, shape: Any) -> Any:
-    if kind == 'structure':
-        return _from_xml(ElementTree.fromstring(body), shape)
-    return body.decode() if kind == 'string' else body
+def _from_json(body: bytes, shape: Any) -> Any:
+    """Return what a JSON body means; what the shape does not describe keeps its name."""
+    names = {member.serialization.get('name', name): name for name, member in shape.members.items()}
+    return {names.get(key, key): value for key, value in json.loads(body).items()}
+
+
+def _from_xml_text(body: bytes, shape: Any) -> Any:
+    return _from_xml(ElementTree.fromstring(body), shape)
 
 
 def _from_xml(element: ElementTree.Element, shape: Any) -> Any:

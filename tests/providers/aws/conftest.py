@@ -13,6 +13,7 @@ from botocore.session import Session
 from kvirt.providers.aws import Kaws
 from kvirt.providers.aws.account import Clients
 from kvirt.result import Result
+from kvirt.testing.botojudge import BotoJudge
 from kvirt.testing.wire import Wire
 from tests.providers.aws.cloud import KEY, Account, Aws, Hurried, connect, refusal
 
@@ -41,7 +42,7 @@ def light() -> Iterator[None]:
 def wire() -> Iterator[Wire]:
     """The wire to the account. What is asked or answered there that AWS would not know fails the module."""
     app = Aws()
-    with Wire(app, refusal=refusal) as wire, Wire(app) as side:
+    with Wire(app, judge=BotoJudge(), refusal=refusal) as wire, Wire(app) as side:
         app.url = side.url
         yield wire
     assert app.faults == []

@@ -33,6 +33,9 @@ CALLS = [
     ('pricing', 'GetProducts', {'ServiceCode': 'AmazonEC2', 'Filters': [
         {'Type': 'TERM_MATCH', 'Field': 'instanceType', 'Value': 't3.micro'}]}),
     ('route53', 'ListHostedZones', {'MaxItems': '10'}), ('route53', 'ChangeResourceRecordSets', CHANGE),
+    ('ebs', 'StartSnapshot', {'VolumeSize': 8, 'ClientToken': 'x', 'Tags': [{'Key': 'k', 'Value': 'v'}]}),
+    ('ebs', 'PutSnapshotBlock', {'SnapshotId': 'snap-12345678', 'BlockIndex': 3, 'BlockData': b'\0x', 'DataLength': 2,
+                                 'Checksum': 'x', 'ChecksumAlgorithm': 'SHA256'}),
     ('s3', 'ListBuckets', {}), ('s3', 'HeadBucket', {'Bucket': 'b'}), ('s3', 'GetBucketLocation', {'Bucket': 'b'}),
     ('s3', 'CreateBucket', {'Bucket': 'b', 'CreateBucketConfiguration': {'LocationConstraint': 'eu-west-1'}}),
     ('s3', 'ListObjectsV2', {'Bucket': 'b', 'Prefix': 'p/', 'MaxKeys': 2}),
