@@ -62,6 +62,7 @@ class DigitalOceanOptions(Options, frozen=True, kw_only=True):
     spaces_key: Annotated[str | None, option('Access key of Spaces, for buckets', env=('SPACES_ACCESS_KEY_ID',))] = None
     spaces_secret: Annotated[str | None, option('Secret key of Spaces', secret=True,
                                                 env=('SPACES_SECRET_ACCESS_KEY',))] = None
+    spaces_endpoint: Annotated[str | None, option('Address of Spaces; that of the region when absent')] = None
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
@@ -73,11 +74,11 @@ class Account(s3.S3Buckets):
 
     def __init__(self, token: str | None = None, location: str = DEFAULT, api: str = API,
                  vpc: str | None = None, project: str | None = None, spaces_key: str | None = None,
-                 spaces_secret: str | None = None, insecure: bool = False, home: str | None = None, debug: bool = False,
-                 clock: Clock | None = None) -> None:
+                 spaces_secret: str | None = None, spaces_endpoint: str | None = None, insecure: bool = False,
+                 home: str | None = None, debug: bool = False, clock: Clock | None = None) -> None:
         """Open an account; nothing is asked before the first use. *clock* is time for tests."""
         self.debug, self.location, self.vpc, self.project, self.insecure = debug, location, vpc, project, insecure
-        self.spaces = (spaces_key, spaces_secret)
+        self.spaces, self.spaces_endpoint = (spaces_key, spaces_secret), spaces_endpoint
         self.clock = clock or SYSTEM
         self.lacks = s3.lacking(*self.spaces, 'Set spaces_key and spaces_secret in the client')
         self.conn = Api(api, name=NAME, token=token, insecure=insecure, meaning=_meaning, next_page=by_link,

@@ -48,5 +48,5 @@ class Host(Account):
 
     def open_store(self) -> Any:
         key, secret = self.spaces
-        return s3.store(f'https://{self.made_in()}.digitaloceanspaces.com', location=self.made_in(), key_id=key,
-                        secret=secret, verify=not self.insecure)
+        endpoint = self.spaces_endpoint or f'https://{self.made_in()}.digitaloceanspaces.com'
+        return s3.store(endpoint, location=self.made_in(), key_id=key, secret=secret, verify=not self.insecure)

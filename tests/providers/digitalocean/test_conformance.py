@@ -61,10 +61,11 @@ class DigitalOceanHarness(Harness):
 
 
 @pytest.fixture(scope='module')
-def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DigitalOceanHarness]:
+def harness(tmp_path_factory: pytest.TempPathFactory, placed_store: Wire) -> Iterator[DigitalOceanHarness]:
     harness = DigitalOceanHarness(tmp_path_factory.mktemp('digitalocean'))
     with harness.wire:
-        harness.options = {'token': TOKEN, 'api': f'{harness.wire.url}/v2', 'location': 'nyc3'}
+        harness.options = {'token': TOKEN, 'api': f'{harness.wire.url}/v2', 'location': 'nyc3',
+                           'spaces_key': 'DO00', 'spaces_secret': 'secret-of-spaces', 'spaces_endpoint': placed_store.url}
         with harness.make() as provider:  # so that not every test makes the firewall anew
             ok(provider.create('anchor', image='debian12', nokeys=True))
         yield harness

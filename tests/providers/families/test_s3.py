@@ -48,8 +48,8 @@ class Guarded(Imitation):
 
 
 @pytest.fixture(scope='module')
-def stores(line: Wire) -> dict[str, Imitation]:
-    return {'imitation': Imitation(line.url), 'guarded': Guarded(line.url)}
+def stores(store_wire: Wire) -> dict[str, Imitation]:
+    return {'imitation': Imitation(store_wire.url), 'guarded': Guarded(store_wire.url)}
 
 
 @pytest.fixture

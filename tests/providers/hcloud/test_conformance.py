@@ -54,10 +54,11 @@ def wire() -> Iterator[Wire]:
 
 
 @pytest.fixture(scope='module')
-def harness(wire: Wire, haste: Haste, tmp_path_factory: pytest.TempPathFactory) -> HcloudHarness:
+def harness(wire: Wire, placed_store: Wire, haste: Haste, tmp_path_factory: pytest.TempPathFactory) -> HcloudHarness:
     harness = HcloudHarness(tmp_path_factory.mktemp('hcloud'))
     cloud: Any = wire.app
     cloud.slow = 1
     harness.cloud = cloud
-    harness.options = {'token': HetznerCloud.token, 'api': f'{wire.url}/v1'}
+    harness.options = {'token': HetznerCloud.token, 'api': f'{wire.url}/v1', 's3_key': 'AK00',
+                       's3_secret': 'secret-of-the-store', 's3_endpoint': placed_store.url}
     return harness
