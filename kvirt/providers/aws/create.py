@@ -17,6 +17,7 @@ from kvirt.base import waits
 from kvirt.base.flavors import CHEAPEST
 from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.guest.guest import Guest
+from kvirt.parallel import in_parallel
 from kvirt.providers.aws.account import pages, to_tags
 from kvirt.providers.aws.flavors import Flavors
 from kvirt.providers.aws.images import Images, root_of, size_of
@@ -86,7 +87,8 @@ class Create(Names, Flavors, Images):
         """Look up all that the VM is made of, and return the arguments of RunInstances; makes nothing."""
         if spec.image is None:
             raise InvalidInput('EC2 makes VMs of an image only', hint="Give image; 'kvirt list image' shows what is there")
-        flavor = self._flavor_of(spec)
+        looked_up: list[Any] = in_parallel((self._flavor_of, self.cards_for), lambda look_up: look_up(spec))
+        flavor, cards = looked_up
         image = self.image_of(spec.image, flavor.arch)
         if image.get('Architecture', native_arch(flavor.arch)) != native_arch(flavor.arch):
             raise InvalidInput(f"image '{spec.image}' is for {image['Architecture']}, and flavor {flavor.name} has "
@@ -96,7 +98,7 @@ class Create(Names, Flavors, Images):
             fields |= {MAKER: maker(time.time()), 'attaching': ','.join(each['VolumeId'] for each in existing)}
         asked: dict[str, Any] = {
             'ImageId': image['ImageId'], 'InstanceType': flavor.name, 'MinCount': 1, 'MaxCount': 1, 'ClientToken': request,
-            'BlockDeviceMappings': self._disks(spec, image), 'NetworkInterfaces': self.cards_for(spec),
+            'BlockDeviceMappings': self._disks(spec, image), 'NetworkInterfaces': cards,
             'MetadataOptions': {'HttpTokens': 'required', 'HttpEndpoint': 'enabled', 'HttpPutResponseHopLimit': 2},
             'TagSpecifications': [{'ResourceType': 'instance', 'Tags': to_tags(fields)},
                                   *({'ResourceType': kind, 'Tags': to_tags({MARK: request, 'plan': spec.plan})}

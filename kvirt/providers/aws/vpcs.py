@@ -10,6 +10,7 @@ from typing import Any
 
 from kvirt import units
 from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
+from kvirt.parallel import in_parallel
 from kvirt.providers.aws.account import Account, name_of, pages
 from kvirt.providers.families import cloud
 from kvirt.providers.families.marks import MARK
@@ -72,7 +73,8 @@ class Vpcs(Account):
             functools.partial(self.everywhere, functools.partial(_read, operation=operation, key=key), regions)
             for operation, key in (('describe_vpcs', 'Vpcs'), ('describe_subnets', 'Subnets'),
                                    ('describe_route_tables', 'RouteTables')))
-        return Topology(vpcs(), subnets(), tables)
+        found = in_parallel((vpcs, subnets), lambda read: read())
+        return Topology(found[0], found[1], tables)
 
     def recent_topology(self, region: str) -> Topology:
         """Return what there is in a region now, or was some seconds ago: for creating many VMs at once."""
