@@ -10,8 +10,8 @@ from kvirt.plan.events import Key
 from kvirt.plan.graph import Graph
 from kvirt.plan.kinds.containers import ContainerItem
 from kvirt.plan.kinds.infrastructure import DiskItem, ImageItem, NetworkItem, PoolItem
-from kvirt.plan.kinds.item import Item
-from kvirt.plan.kinds.jobs import AnsibleItem, WorkflowItem
+from kvirt.plan.kinds.item import Item, Made
+from kvirt.plan.kinds.jobs import AnsibleItem, Job, WorkflowItem
 from kvirt.plan.kinds.services import BucketItem, DnsItem, LoadBalancerItem, SecurityGroupItem
 from kvirt.plan.kinds.vm import VmItem
 from kvirt.plan.parse import Entry
@@ -61,10 +61,17 @@ def check(entries: Iterable[Entry], scope: Scope, found: Sequence[Problem] = ())
             problems += _placed(error, entry)
         except KvirtError as error:
             problems.append(Problem(str(error), entry.where()))
+    made: dict[Made, Key] = {}
+    for key, item in items.items():
+        thing = (item.kind, item.config.client, item.name)
+        if thing in made and not isinstance(item, Job):
+            problems.append(Problem(f'{item.entry} makes the same as {items[made[thing]].entry}: {item.name} on '
+                                    f'{item.config.client}', item.entry.where('name')))
+        made[thing] = key
     needs: dict[Key, Sequence[Key]] = {}
     for key, item in items.items():
         try:
-            needs[key] = item.needs(items)
+            needs[key] = item.needs(items, made)
         except InvalidInput as error:
             problems += error.problems
     if not problems:

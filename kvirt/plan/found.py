@@ -116,16 +116,12 @@ def _acted(thing: Found, work: Callable[[Found], Any], tell: Tell) -> Result:
 def export(found: Sequence[Found]) -> dict[str, Any]:
     """Return a plan that makes the like of what was found: as data, networks first."""
     entries: dict[str, Any] = {}
-    networks: dict[tuple[str, str], str] = {}
     several = len({thing.config.client for thing in found}) > 1
     for thing in sorted(found, key=lambda thing: thing.kind != 'network'):
         name = thing.name if thing.name not in entries else f'{thing.name}-{thing.config.client}'
-        there = {'client': thing.config.client} if several else {}
-        if thing.kind == 'network':
-            networks[thing.config.client, thing.name] = name
-            entries[name] = {'type': 'network', **there, **_network(thing)}
-        else:
-            entries[name] = {**({'name': thing.name} if name != thing.name else {}), **there, **_vm(thing, networks)}
+        entry = {'type': 'network', **_network(thing)} if thing.kind == 'network' else _vm(thing)
+        entries[name] = {**({'name': thing.name} if name != thing.name else {}),
+                         **({'client': thing.config.client} if several else {}), **entry}
     return entries
 
 
@@ -134,7 +130,7 @@ def _network(thing: Found) -> dict[str, Any]:
     return {**entry, **({'nat': thing.row['mode'] == 'nat'} if thing.row.get('mode') in ('isolated', 'nat') else {})}
 
 
-def _vm(thing: Found, networks: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+def _vm(thing: Found) -> dict[str, Any]:
     try:
         info = thing.config.k.info(thing.name)
     except KvirtError:
@@ -144,8 +140,7 @@ def _vm(thing: Found, networks: Mapping[tuple[str, str], str]) -> dict[str, Any]
     if not entry.get('flavor'):
         entry |= _kept(known, ('numcpus', 'memory'))
     disks = [disk['size'] for disk in known.get('disks') or () if disk.get('size')]
-    nets = [networks.get((thing.config.client, net['net']), net['net'])
-            for net in known.get('nets') or () if net.get('net')]
+    nets = [net['net'] for net in known.get('nets') or () if net.get('net')]
     return {**entry, **({'disks': disks} if disks else {}), **({'nets': nets} if nets else {})}
 
 

@@ -39,6 +39,11 @@ class Entry:
         """What tells an entry from all others: its kind and name."""
         return self.kind, self.name
 
+    @property
+    def called(self) -> str:
+        """The name of what the entry makes."""
+        return str(self.values.get('name') or self.name)
+
     def where(self, *path: Hashable) -> str:
         """Return ``file:line`` of one of the entry's keys, or of the entry."""
         return self.document.where(*path)

@@ -166,9 +166,10 @@ class TestOutputs:
         assert [(name, entry['client'], entry.get('name')) for name, entry in entries.items() if 'image' in entry] == [
             ('db', 'lab', None), ('web-0', 'lab', None), ('web-1', 'lab', None),
             ('db-two', 'two', 'db'), ('web-0-two', 'two', 'web-0'), ('web-1-two', 'two', 'web-1')]
-        assert (entries['net-two']['client'], entries['web-0-two']['nets']) == ('two', ['net-two'])
+        there = entries['net-two']
+        assert (there['client'], there['name'], entries['web-0-two']['nets']) == ('two', 'net', ['net'])
         Path('copy.yml').write_text(yaml.safe_dump(entries))
-        assert made('check', 'plan', '-f', 'copy.yml').code == 0
+        assert made('diff', 'plan', '-f', 'copy.yml', 'shop').code == 0
 
     def test_costs_are_told(self, kvirt: Run, home: Path) -> None:
         Path('kvirt_plan.yml').write_text('a: {image: debian12, flavor: small}\nb: {image: debian12, flavor: small}\n')

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from kvirt.errors import Conflict, InvalidInput, MissingDependency, NotFound, Problem, Unavailable
-from kvirt.plan.kinds.item import Change, Difference, Item, Keys, Tell
+from kvirt.plan.kinds.item import Change, Difference, Item, NamedKeys, Tell
 from kvirt.result import Result
 from kvirt.spec import doc, texts
 
@@ -49,7 +49,7 @@ def volumes(value: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
-class ContainerKeys(Keys, frozen=True, kw_only=True):
+class ContainerKeys(NamedKeys, frozen=True, kw_only=True):
     """The keys of a container."""
 
     image: Annotated[str | None, doc('plan', 'Image to run')] = None

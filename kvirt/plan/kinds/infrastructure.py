@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from kvirt import units
 from kvirt.errors import InvalidInput, Problem
 from kvirt.plan.events import Key
-from kvirt.plan.kinds.item import Change, Difference, Item, Keys, Tell, attempt
+from kvirt.plan.kinds.item import Change, Difference, Item, NamedKeys, Tell, attempt
 from kvirt.result import Result
 from kvirt.spec import doc, texts
 
@@ -19,7 +19,7 @@ def one_cidr(value: Any) -> str:
     return str(units.network(str(value)))
 
 
-class NetworkKeys(Keys, frozen=True, kw_only=True):
+class NetworkKeys(NamedKeys, frozen=True, kw_only=True):
     """The keys of a network; further ones are settings of the provider."""
 
     cidr: Annotated[str | None, doc('plan', 'Addresses: 192.168.1.0/24', one_cidr)] = None
@@ -70,7 +70,7 @@ class NetworkItem(Item):
         return mine and not self.config.keeps_networks
 
 
-class PoolKeys(Keys, frozen=True, kw_only=True):
+class PoolKeys(NamedKeys, frozen=True, kw_only=True):
     """The keys of a storage pool."""
 
     path: Annotated[str | None, doc('plan', 'Folder, volume group or dataset')] = None
@@ -98,7 +98,7 @@ class PoolItem(Item):
         return False
 
 
-class ImageKeys(Keys, frozen=True, kw_only=True):
+class ImageKeys(NamedKeys, frozen=True, kw_only=True):
     """The keys of an image."""
 
     url: Annotated[str | None, doc('plan', 'Where it is; a well-known one of that name when absent')] = None
@@ -146,7 +146,7 @@ class ImageItem(Item):
         return False
 
 
-class DiskKeys(Keys, frozen=True, kw_only=True):
+class DiskKeys(NamedKeys, frozen=True, kw_only=True):
     """The keys of a disk of its own."""
 
     pool: Annotated[str | None, doc('plan', 'Storage pool')] = None

@@ -18,6 +18,9 @@ from kvirt.result import Result
 from kvirt.spec import doc, texts
 
 Tell = Callable[[str], None]
+Made = tuple[str, str, str]
+"""What is made: its kind, client and name."""
+
 Action = Literal['create', 'update', 'replace', 'delete', 'nothing', 'run']
 
 
@@ -26,6 +29,12 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
 
     client: Annotated[str | None, doc('plan', "Client to make it on; the plan's when absent")] = None
     depends_on: Annotated[tuple[str, ...], doc('plan', 'Entries to be done before: a name, or kind/name', texts)] = ()
+
+
+class NamedKeys(Keys, frozen=True, kw_only=True):
+    """The keys of what has a name of its own on its client, where two clients may each have one of that name."""
+
+    name: Annotated[str | None, doc('plan', "Name of what is made; the entry's when absent")] = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ class Item:
     @property
     def name(self) -> str:
         """The name of what is made."""
-        return self.entry.name
+        return getattr(self.keys, 'name', None) or self.entry.name
 
     @property
     def key(self) -> Key:
@@ -129,12 +138,16 @@ class Item:
         return self.scope.live(self.config)
 
     def refers(self) -> Iterator[Key]:
-        """Yield what the item refers to; what is no entry of the plan does not count."""
+        """Yield what the item refers to, by its name on the item's client; what is not of the plan does not count."""
         return iter(())
 
-    def needs(self, items: Mapping[Key, Item]) -> tuple[Key, ...]:
-        """Return the items that must be done before this one. InvalidInput for one of ``depends_on`` that is none."""
-        found = [key for key in self.refers() if key in items and key != self.key]
+    def needs(self, items: Mapping[Key, Item], made: Mapping[Made, Key]) -> tuple[Key, ...]:
+        """Return the items that must be done before this one. InvalidInput for one of ``depends_on`` that is none.
+
+        *made* tells which item makes what.
+        """
+        referred = [made.get((kind, self.config.client, name), (kind, name)) for kind, name in self.refers()]
+        found = [key for key in referred if key in items and key != self.key]
         for index, wanted in enumerate(self.keys.depends_on):
             kind, slash, name = wanted.partition('/')
             named = [key for key in items if (key == (kind, name) if slash and kind in KINDS else key[1] == wanted)]

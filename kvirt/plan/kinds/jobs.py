@@ -72,6 +72,7 @@ class AnsibleItem(Job):
             raise InvalidInput(Problem(f'{self.keys.playbook} is no file', self.entry.where('playbook')))
 
     def _vms(self) -> list[str]:
+        """Return the VMs that it is for: entries of the plan, or others by their name on its client."""
         return list(self.keys.vms) or [entry.name for entry in self.scope.entries if entry.kind == 'vm']
 
     def refers(self) -> Iterator[Key]:
@@ -93,7 +94,12 @@ class AnsibleItem(Job):
 
     def _inventory(self) -> dict[str, Any]:
         """Return Ansible's inventory of the VMs, with how each is reached."""
-        hosts = {vm: self.config.ansible_host(vm) for vm in self._vms()}
+        entries = {entry.name: entry for entry in self.scope.entries if entry.kind == 'vm'}
+        hosts = {}
+        for vm in self._vms():
+            entry = entries.get(vm)
+            hosts[vm] = (self.scope.client(entry.values.get('client')).ansible_host(entry.called) if entry
+                         else self.config.ansible_host(vm))
         group = self.scope.name.replace('-', '_')
         return {'all': {'hosts': hosts, 'children': {group: {'hosts': dict.fromkeys(hosts)}}}}
 

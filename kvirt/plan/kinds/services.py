@@ -13,7 +13,7 @@ from kvirt.errors import InvalidInput, Problem
 from kvirt.names import dns_name
 from kvirt.plan.events import Key
 from kvirt.plan.kinds import haproxy
-from kvirt.plan.kinds.item import Change, Difference, Item, Keys, Tell, attempt
+from kvirt.plan.kinds.item import Change, Difference, Item, Keys, NamedKeys, Tell, attempt
 from kvirt.profiles import Layer, merge
 from kvirt.result import Result
 from kvirt.rules import rules_of
@@ -31,7 +31,7 @@ def ports(value: Any) -> tuple[int, ...]:
     return tuple(found)
 
 
-class BucketKeys(Keys, frozen=True, kw_only=True):
+class BucketKeys(NamedKeys, frozen=True, kw_only=True):
     """The keys of a bucket."""
 
     files: Annotated[tuple[str, ...], doc('plan', 'Local files to upload', texts)] = ()
@@ -148,7 +148,7 @@ class DnsItem(Item):
         return attempt(self.k.delete_dns, self.name, self.zone)
 
 
-class GroupKeys(Keys, frozen=True, kw_only=True):
+class GroupKeys(NamedKeys, frozen=True, kw_only=True):
     """The keys of a security group."""
 
     ports: Annotated[tuple[Any, ...], doc('plan', "What is let in: 80, '8000-8100', '53/udp', or a rule", rules)] = ()
@@ -185,7 +185,7 @@ def _sorted(found: Any) -> list[Any]:
     return sorted(sorted(rule.items()) for rule in found)
 
 
-class LoadBalancerKeys(Keys, frozen=True, kw_only=True):
+class LoadBalancerKeys(NamedKeys, frozen=True, kw_only=True):
     """The keys of a load balancer."""
 
     ports: Annotated[tuple[int, ...], doc('plan', 'Ports that it spreads', ports)]

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from kvirt.errors import Problem
 from kvirt.guest.content import gather, template_variables
 from kvirt.plan.events import Key
-from kvirt.plan.kinds.item import Change, Cost, Difference, Item, Keys, Tell
+from kvirt.plan.kinds.item import Change, Cost, Difference, Item, NamedKeys, Tell
 from kvirt.plan.rules import rule_layers
 from kvirt.profiles import Layer, merge
 from kvirt.result import Result
@@ -26,11 +26,10 @@ _OF_THIS_MACHINE = frozenset({'scripts', 'cloudinit_file', 'ignition_file', 'sha
 _IN_METADATA = ('profile', 'owner', 'domain')
 
 
-class VmKeys(Keys, frozen=True, kw_only=True):
+class VmKeys(NamedKeys, frozen=True, kw_only=True):
     """The keys of a VM that are not keywords of ``create``."""
 
     profile: Annotated[str | None, doc('plan', 'Profile that the values build on: of the plan, or of profiles.yml')] = None
-    name: Annotated[str | None, doc('plan', "Name of the VM; the entry's when absent")] = None
     role: Annotated[str | None, doc('plan', 'Role of the VM in a cluster')] = None
 
 
@@ -81,10 +80,6 @@ class VmItem(Item):
 
     def uses(self) -> set[str]:
         return template_variables(self.merged.values, self.entry.folder)
-
-    @property
-    def name(self) -> str:
-        return self.keys.name or self.entry.name
 
     def refers(self) -> Iterator[Key]:
         for net in self.spec.nets:
@@ -199,7 +194,7 @@ class VmItem(Item):
     def _is_an_entry(self, there: Mapping[str, Any]) -> bool:
         """Tell if a disk is one of those that stand in the plan by themselves."""
         name = str(there.get('path') or '').rpartition('/')[2]
-        return any(name == entry.name for entry in self.scope.entries if entry.kind == 'disk')
+        return any(name == entry.called for entry in self.scope.entries if entry.kind == 'disk')
 
     def _nets(self, info: Mapping[str, Any]) -> Iterator[Difference]:
         if 'nets' not in self.given:

@@ -18,6 +18,9 @@ fake:
 far:
   type: fake
   location: oslo
+other:
+  type: fake
+  state: {home}/other.db
 """
 
 
@@ -25,7 +28,7 @@ far:
 def home(tmp_path: Path) -> Path:
     folder = tmp_path / 'home'
     folder.mkdir()
-    (folder / 'config.yml').write_text(CONFIG)
+    (folder / 'config.yml').write_text(CONFIG.format(home=folder))
     return folder
 
 

@@ -102,3 +102,29 @@ class TestCosts:
     def test_what_has_no_price_is_named(self, opened: Opened) -> None:
         plan = opened('a: {image: debian12, flavor: small, disks: [20, 30]}')
         assert plan.costs(plan.diff())[1] == ['VM a: disk of 30 GiB']
+
+
+class TestNames:
+    """What is made may be called otherwise than its entry, so that two clients can each have one of that name."""
+
+    BOTH = ("lan: {type: network, cidr: 10.71.0.0/24}\n"
+            "other-lan: {type: network, name: lan, client: other, cidr: 10.72.0.0/24}\n"
+            "web: {image: debian12, nets: [lan]}\n"
+            "other-web: {image: debian12, name: web, client: other, nets: [lan]}\n")
+
+    def test_two_clients_have_one_of_the_same_name(self, opened: Opened, config: Kconfig) -> None:
+        plan = opened(self.BOTH)
+        assert plan.checked.needs['vm', 'web'] == (('network', 'lan'),)
+        assert plan.checked.needs['vm', 'other-web'] == (('network', 'other-lan'),)
+        assert plan.create().ok
+        other = config.for_client('other')
+        assert [known.k.list_networks()['lan']['cidr'] for known in (config, other)] == ['10.71.0.0/24', '10.72.0.0/24']
+        assert {change.action for change in opened(self.BOTH).diff().values()} == {'nothing'}
+        assert opened(self.BOTH).delete().ok
+        assert [known.k.list() for known in (config, other)] == [[], []]
+        assert not any('lan' in known.k.list_networks() for known in (config, other))
+
+    def test_one_client_has_only_one(self, opened: Opened) -> None:
+        with pytest.raises(InvalidInput, match='network b makes the same as network a: lan on fake'):
+            opened('a: {type: network, name: lan, cidr: 10.71.0.0/24}\n'
+                   'b: {type: network, name: lan, cidr: 10.72.0.0/24}\n')
