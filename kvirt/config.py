@@ -226,8 +226,9 @@ class Kconfig(Reach, Plans):
                   tick: Tick | None = None) -> Result:
         """Create VM *name* from *profile* (or an image), with *overrides* on top. See ``Kbase.create`` for the outcome.
 
-        With *wait*, or the keywords ``wait`` and ``waitcommand``, return when the guest has configured itself; a guest
-        that fails to, or does not in time, makes a failure, and stays for a look at it. *tick* is told about the wait.
+        With *wait*, or the keywords ``wait``, ``waitcommand`` and ``finishfiles``, return when the guest has configured
+        itself; one that fails to, or does not in time, makes a failure, and stays for a look at it. *tick* is told about
+        the wait.
         """
         if client and client != self.client:
             return self.for_client(client).create_vm(name, profile, overrides, customprofile, k, plan, basedir, None,
@@ -264,8 +265,8 @@ class Kconfig(Reach, Plans):
             return result
         if result.get('hostkey') and not spec.insecure:
             self.pin_host_key(result, result['hostkey'])
-        if spec.start and (wait or spec.wait or spec.waitcommand):
-            return self.wait_vm(name, spec, k=provider, tick=tick)
+        if spec.start and (wait or spec.waits):
+            return self.wait_vm(name, spec, k=provider, tick=tick, basedir=basedir)
         return result
 
     def check_vm(self, name: str, profile: str | None = None, overrides: Mapping[str, Any] | None = None,

@@ -32,8 +32,12 @@ class Reach:
         """The provider."""
         raise NotImplementedError
 
-    def wait_vm(self, name: str, spec: VmSpec | None = None, *, k: Any = None, tick: Tick | None = None) -> Result:
-        """Wait until the guest of VM *name* has configured itself, and ``waitcommand`` of *spec* succeeds."""
+    def wait_vm(self, name: str, spec: VmSpec | None = None, *, k: Any = None, tick: Tick | None = None,
+                basedir: str | Path = '.') -> Result:
+        """Wait until the guest of VM *name* has configured itself, and ``waitcommand`` of *spec* succeeds.
+
+        Then bring its ``finishfiles`` here: to paths that are looked for in *basedir*.
+        """
         from kvirt.guest import ssh
         from kvirt.wait import SYSTEM, StatusBoard, until
         provider, spec = k or self.k, spec or VmSpec()
@@ -65,6 +69,9 @@ class Reach:
             ssh.wait_configured(target, self.known_hosts, timeout=left(), cmds=spec.cmds, tick=told('configuration'))
             if spec.waitcommand:
                 ssh.wait_command(target, self.known_hosts, spec.waitcommand, timeout=left(), tick=told('command'))
+            for file in spec.finishfiles:
+                here = Path(basedir, Path(file.path).expanduser())
+                ssh.fetch(target, self.known_hosts, file.origin, here, timeout=left())
         except KvirtError as error:
             return Result.failure(error, name=name)
         return Result.success(name=name, ip=target.host)

@@ -133,6 +133,13 @@ class FileSpec(msgspec.Struct, frozen=True, kw_only=True):
     target: Annotated[str | None, doc('file', 'Make a symbolic link to this path instead (ignition)')] = None
 
 
+class FinishFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file or folder of the guest that is brought here. In a plan: its path in the guest, or a mapping of these keys."""
+
+    origin: Annotated[str, doc('finish', "Where it is in the guest; a name without a folder is one of root's home")]
+    path: Annotated[str, doc('finish', 'Where it goes on this machine: a file, or a folder to put it in')] = '.'
+
+
 class CpuFlag(msgspec.Struct, frozen=True, kw_only=True):
     """A CPU feature and what to do with it."""
 
@@ -211,6 +218,7 @@ def _mapping(entry: Any) -> dict[str, Any]:
 
 disks = Entries(DiskSpec, 'a disk', _disk)
 nets = Entries(NetSpec, 'a net', _net, {'mask': 'netmask', 'prefix': 'netmask'})
+finish_files = Entries(FinishFile, 'a file of the guest', _file)
 files = Entries(FileSpec, 'a file', _file, {'permissions': 'mode'})
 flags = Entries(CpuFlag, 'a cpu flag', _flag)
 pins = Entries(CpuPin, 'a pinning', _mapping)
@@ -254,6 +262,7 @@ class VmSpec(msgspec.Struct, frozen=True, kw_only=True):
     autostart: Annotated[bool, doc('life', 'Start the VM with its host')] = False
     wait: Annotated[bool, doc('life', 'Return when the guest has configured itself')] = False
     waitcommand: Annotated[str | None, doc('life', 'Return when this command succeeds in the guest')] = None
+    finishfiles: Annotated[tuple[FinishFile, ...], doc('life', 'Files to bring from the guest when it has configured itself', finish_files)] = ()
     waittimeout: Annotated[int, msgspec.Meta(ge=0, description='Seconds to wait at most; 0 is 30 minutes', extra={'group': 'life'})] = 0
 
     # guest
@@ -319,6 +328,11 @@ class VmSpec(msgspec.Struct, frozen=True, kw_only=True):
     def disk_size(self, disk: DiskSpec) -> int:
         """Return the size of *disk* in GiB."""
         return disk.size if disk.size is not None else self.disksize
+
+    @property
+    def waits(self) -> bool:
+        """Whether the VM is to be waited for."""
+        return bool(self.wait or self.waitcommand or self.finishfiles)
 
     @property
     def wait_seconds(self) -> int:

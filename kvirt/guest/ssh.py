@@ -10,13 +10,26 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import shutil
 import socket
 import subprocess
+import tarfile
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import IO
 
-from kvirt.errors import Conflict, InvalidInput, KvirtError, MissingDependency, TimedOut, Unauthorized, Unavailable
+from kvirt.errors import (
+    Conflict,
+    InvalidInput,
+    KvirtError,
+    MissingDependency,
+    NotFound,
+    TimedOut,
+    Unauthorized,
+    Unavailable,
+)
 from kvirt.guest import state
 from kvirt.guest.hostkeys import known, pin
 from kvirt.guest.keys import fingerprint
@@ -176,20 +189,75 @@ def run(target: Target, known_hosts: Path, script: str, *, timeout: float = 60) 
 
     Unavailable when the guest can't be reached, Unauthorized when it or the user is not accepted, TimedOut.
     """
+    with tempfile.TemporaryFile() as output:
+        status, errors = _run_into(output, target, known_hosts, script, timeout)
+        output.seek(0)
+        return Answer(status, output.read().decode(errors='replace'), errors)
+
+
+def _run_into(output: IO[bytes], target: Target, known_hosts: Path, script: str, timeout: float) -> tuple[int, str]:
+    """Let *script* write what it prints to *output*; return its status and what it said beside that. Errors as ``run``."""
     learn(target, known_hosts)
     extra = ['-T', '-o', 'BatchMode=yes', '-o', 'ServerAliveInterval=10', '-o', 'LogLevel=ERROR']
     try:
-        done = subprocess.run(command(target, known_hosts, ['sh', '-s'], extra=extra), input=script, capture_output=True,
-                              text=True, timeout=timeout, errors='replace')
+        done = subprocess.run(command(target, known_hosts, ['sh', '-s'], extra=extra), input=script.encode(), stdout=output,
+                              stderr=subprocess.PIPE, timeout=timeout)
     except subprocess.TimeoutExpired:
         raise TimedOut(f'a command in {target.host} did not end within {timeout:g} seconds') from None
     except OSError as error:
         raise MissingDependency(f'ssh can not be run: {error.strerror}',
                                 hint='On Debian: apt install openssh-client') from None
-    refusal = _refusal(target, done.stderr.strip()) if done.returncode == 255 else None
+    errors = done.stderr.decode(errors='replace')
+    refusal = _refusal(target, errors.strip()) if done.returncode == 255 else None
     if refusal:
         raise refusal
-    return Answer(done.returncode, done.stdout, done.stderr)
+    return done.returncode, errors
+
+
+def fetch(target: Target, known_hosts: Path, origin: str, destination: Path, *, timeout: float = 600) -> Path:
+    """Bring file or folder *origin* of the guest here, read as root where the user may; return where it is now.
+
+    It goes into *destination* where that is a folder, and else takes its place. NotFound when there is no such thing in
+    the guest; a file that is written is whole or not there. Errors as ``run``.
+    """
+    path = PurePosixPath(origin if '/' in origin else f'/root/{origin}')
+    if path.name in ('', '..'):
+        raise InvalidInput(f'{origin!r} names no file of a guest')
+    place, name = shlex.quote(str(path.parent)), shlex.quote(path.name)
+    script = (f'may=; [ "$(id -u)" = 0 ] || may="sudo -n"; $may test -e {place}/{name} || exit {_NOT_THERE}; '
+              f'exec $may tar -C {place} -chf - -- {name}')
+    final = destination / path.name if destination.is_dir() else destination
+    with tempfile.TemporaryFile() as packed:
+        status, errors = _run_into(packed, target, known_hosts, script, timeout)
+        if status == _NOT_THERE:
+            raise NotFound(f'the guest at {target.host} has no {path}')
+        if status:
+            raise Conflict(f'{path} of the guest at {target.host} can not be read: {errors.strip() or status}')
+        packed.seek(0)
+        try:
+            _unpack(packed, path.name, final)
+        except tarfile.TarError as error:
+            raise Conflict(f'the guest at {target.host} sent what is not {path}: {error}') from None
+        except OSError as error:
+            raise InvalidInput(f'{final} can not be written: {error.strerror}') from None
+    return final
+
+
+_NOT_THERE = 44
+"""The status of the guest's script when it has no such file."""
+
+
+def _unpack(packed: IO[bytes], name: str, final: Path) -> None:
+    """Put *name* of an archive in the place of *final*; a folder is added to one that is there."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix='.kvirt-', dir=final.parent) as folder:
+        with tarfile.open(fileobj=packed) as archive:
+            archive.extractall(folder, filter='data')  # nothing that would land elsewhere
+        brought = Path(folder, name)
+        if brought.is_dir():
+            shutil.copytree(brought, final, dirs_exist_ok=True)
+        else:
+            brought.replace(final)
 
 
 _LOST = re.compile(r'^(ssh: |kex_exchange|Connection (closed|reset|timed out|to )|Timeout, server|client_loop|channel \d|'

@@ -121,7 +121,7 @@ def _in_order_of_kcli(items: Mapping[Key, Item], needs: Mapping[Key, Sequence[Ke
         else:
             before = waited if free and isinstance(item, VmItem) else []
         further[key] = [other for other in before if other not in needs[key] and key not in above(other)]
-        if isinstance(item, VmItem) and (item.spec.wait or item.spec.waitcommand):
+        if isinstance(item, VmItem) and item.spec.waits:
             waited = [key] if free else [*waited, key]
     return further
 

@@ -92,7 +92,8 @@ _PARSED: Mapping[Callable[[Any], Any], str] = {
 
 _PLAIN: Mapping[Any, str] = {int: 'whole_number', bool: 'truth', float: 'number', str: 'text'}
 _SHORTHANDS: Mapping[str, Schema] = {'a disk': {'type': ['number', 'string', 'null']}, 'a net': {'type': 'string'},
-                                     'a file': {'type': 'string'}, 'a cpu flag': {'type': 'string'}}
+                                     'a file': {'type': 'string'}, 'a file of the guest': {'type': 'string'},
+                                     'a cpu flag': {'type': 'string'}}
 """What may stand in place of a mapping."""
 
 

@@ -20,7 +20,7 @@ from kvirt.spec import doc, files, is_keyword
 log = logging.getLogger(__name__)
 
 _OF_THIS_MACHINE = frozenset({'scripts', 'cloudinit_file', 'ignition_file', 'sharedfolders', 'emulator', 'kernel', 'initrd',
-                              'iso'})
+                              'iso', 'finishfiles'})
 """Keywords that name files of this machine, or of the host."""
 
 _IN_METADATA = ('profile', 'owner', 'domain')
@@ -103,7 +103,7 @@ class VmItem(Item):
         return bool(self.live.vms().get(self.name, {}).get('plan') == self.scope.name)
 
     def create(self, tell: Tell) -> Result:
-        waits = bool(self.spec.wait or self.spec.waitcommand)
+        waits = self.spec.waits
         result = self.config.create_merged(self.name, self.merged, self.entry.folder, wait=waits, variables=self.variables,
                                            tick=lambda what, seconds: tell(f'waiting for its {what}, {seconds:.0f} s'))
         if result.ok:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from kvirt.errors import Conflict, InvalidInput, TimedOut, Unauthorized, Unavailable
+from kvirt.errors import Conflict, InvalidInput, NotFound, TimedOut, Unauthorized, Unavailable
 from kvirt.guest import hostkeys, ssh
 from kvirt.guest.keys import HostKey
 from kvirt.guest.ssh import Target
@@ -363,3 +363,47 @@ def test_a_command_is_waited_for(server: Server, hosts: Path, tmp_path: Path) ->
     assert ssh.wait_command(server.target, hosts, script, timeout=60, clock=Clock()) == 'there: it is\n'
     with pytest.raises(TimedOut, match='the command false succeeding'):
         ssh.wait_command(server.target, hosts, 'false', timeout=10, clock=Clock())
+
+
+# files that are brought from a guest
+
+
+class TestFetch:
+    """A file or folder of a guest, brought here."""
+
+    @pytest.fixture
+    def guest(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "a guest's"
+        (folder / 'logs').mkdir(parents=True)
+        (folder / 'token').write_bytes(bytes(range(256)))
+        (folder / 'logs/one.log').write_text('one')
+        (folder / 'link').symlink_to('token')
+        return folder
+
+    def test_a_file_takes_a_place(self, server: Server, hosts: Path, guest: Path, tmp_path: Path) -> None:
+        final = ssh.fetch(server.target, hosts, f'{guest}/token', tmp_path / 'new/here')
+        assert final.read_bytes() == bytes(range(256))
+        (guest / 'token').write_text('second')
+        assert ssh.fetch(server.target, hosts, f'{guest}/link', final).read_text() == 'second'
+        assert [path.name for path in final.parent.iterdir()] == ['here']
+
+    def test_a_folder_goes_into_a_folder(self, server: Server, hosts: Path, guest: Path, tmp_path: Path) -> None:
+        (tmp_path / 'here').mkdir()
+        for _ in range(2):
+            final = ssh.fetch(server.target, hosts, f'{guest}/logs', tmp_path / 'here')
+            assert final == tmp_path / 'here/logs'
+            assert {path.name: path.read_text() for path in final.iterdir()} == {'one.log': 'one'}
+
+    @pytest.mark.parametrize(('origin', 'kind', 'words'), [
+        ('{guest}/absent', NotFound, 'absent'), ('absent-from-home', NotFound, '/root/absent-from-home'),
+        ('{guest}/..', InvalidInput, 'names no file'), ('{guest}/$(touch x)', NotFound, 'touch')])
+    def test_what_can_not_be_had(self, server: Server, hosts: Path, guest: Path, tmp_path: Path, origin: str,
+                                 kind: type[Exception], words: str) -> None:
+        with pytest.raises(kind, match=words):
+            ssh.fetch(server.target, hosts, origin.format(guest=guest), tmp_path / 'here')
+        assert not (tmp_path / 'here').exists()
+
+    def test_what_can_not_be_written(self, server: Server, hosts: Path, guest: Path, tmp_path: Path) -> None:
+        (tmp_path / 'file').touch()
+        with pytest.raises(InvalidInput, match='can not be written'):
+            ssh.fetch(server.target, hosts, f'{guest}/token', tmp_path / 'file/below')
