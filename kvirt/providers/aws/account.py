@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
-from kvirt.base import Kbase, Options, option
+from kvirt.base import Options, option
 from kvirt.errors import InvalidInput, KvirtError, QuotaExceeded, Unauthorized
 from kvirt.parallel import in_parallel
 from kvirt.providers.families import boto
+from kvirt.providers.families.machines import Machine, Machines, mark_of
 from kvirt.spec import VmSpec
-from kvirt.wait import SYSTEM, Clock
 
 EVERYWHERE = 'all'
 """The location of a client that sees the VMs of all regions. It makes its own in the default one."""
@@ -113,14 +113,13 @@ class Clients:
         return client
 
 
-class Account(Kbase):
+class Account(Machines):
     """An account of AWS, seen in one region or in all."""
 
     Options: ClassVar[type[Options]] = AwsOptions
     honours: ClassVar[frozenset[str]] = frozenset({'ports', 'securitygroups', 'spot', 'sublocation', 'gpus', 'publicip',
                                                    'placement', 'arch'})
     starts_at_once: ClassVar[bool] = True
-    clock: Clock = SYSTEM
     conn: Clients
 
     def __init__(self, debug: bool = False, **options: Any) -> None:
@@ -207,6 +206,20 @@ class Account(Kbase):
             found = self.instances({'tag:Name': [name]}, regions)
         # A VM that was not meant must never be changed, so the platform's own way to compare has not the last word.
         return sorted((each for each in found if name in (name_of(each), each['InstanceId'])), key=age)
+
+    def machine(self, name: str) -> Machine:
+        return self.machine_of(self.instance(name))
+
+    @staticmethod
+    def machine_of(instance: Mapping[str, Any]) -> Machine:
+        """Return an instance as families see it."""
+        native = instance['InstanceId']
+        return Machine(id=native, name=name_of(instance) or native, place=instance['Placement']['AvailabilityZone'],
+                       mark=mark_of(tags_of(instance), native), native=instance)
+
+    def vm_names(self, ids: Collection[str]) -> dict[str, str]:
+        found = self.instances({'instance-id': sorted(ids)})
+        return {each['InstanceId']: name_of(each) or each['InstanceId'] for each in found}
 
     # What the areas need of one another. Each stands with the area that it belongs to.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar
 
@@ -22,9 +22,9 @@ from kvirt.errors import (
 from kvirt.names import did_you_mean
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.mapping import Thing
-from kvirt.providers.families import cloud, s3
+from kvirt.providers.families import cloud, marks, s3
+from kvirt.providers.families.machines import Machine, Machines, mark_of
 from kvirt.rest import Api, Call, by_link
-from kvirt.undo import Undo
 from kvirt.wait import SYSTEM, Clock, until
 
 NAME = 'DigitalOcean'
@@ -66,7 +66,7 @@ class DigitalOceanOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(s3.S3Buckets):
+class Account(s3.S3Buckets, Machines):
     """An account of DigitalOcean, or the resources of a team."""
 
     Options: ClassVar[type[Options]] = DigitalOceanOptions
@@ -144,6 +144,18 @@ class Account(s3.S3Buckets):
         except NotFound:
             return []
 
+    def machine(self, name: str) -> Machine:
+        return self.machine_of(self.droplet(name))
+
+    def machine_of(self, droplet: Thing) -> Machine:
+        """Return a droplet as families see it."""
+        return Machine(id=str(droplet['id']), name=droplet['name'], place=mapping.region(droplet),
+                       mark=mark_of(marks.from_tags(droplet.get('tags') or ()), droplet['id']),
+                       volumes=droplet.get('volume_ids') or (), native=droplet)
+
+    def vm_names(self, ids: Collection[str]) -> dict[str, str]:
+        return {str(droplet['id']): droplet['name'] for droplet in self.droplets(everywhere=True)}
+
     # changes
 
     def act(self, droplet: Thing, kind: str, **more: Any) -> Thing:
@@ -159,10 +171,6 @@ class Account(s3.S3Buckets):
                 raise Conflict(f'{what} failed on the side of {NAME}', hint='Its control panel may tell more')
             return bool(status == 'completed')
         until(look, what=what, timeout=timeout, clock=self.clock)
-
-    def undo(self) -> Undo:
-        """Return a rollback."""
-        return Undo(clock=None if self.clock is SYSTEM else self.clock)
 
     def insist(self, call: Callable[[], object], what: str) -> None:
         """Call until the platform has let go of what it holds; what is gone already is fine."""

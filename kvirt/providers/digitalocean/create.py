@@ -21,7 +21,8 @@ from kvirt.providers.digitalocean.images import Images
 from kvirt.providers.digitalocean.keys import Keys
 from kvirt.providers.digitalocean.mapping import Thing, label, labelled, to_tags
 from kvirt.providers.digitalocean.storage import Storage
-from kvirt.providers.families import blocks, cloud, marks, rules
+from kvirt.providers.families import cloud, marks, rules
+from kvirt.providers.families.volumes import Volume
 from kvirt.shapes import Orphan
 from kvirt.spec import NetSpec, VmSpec
 
@@ -55,9 +56,8 @@ class Create(Firewalls, Keys, Storage, Images, Dns):
             for group in draft.groups:
                 self.join(group)
             body['ssh_keys'] = self.ensure_keys(guest.keys)
-            undo.add(f'volumes of VM {name}', lambda: self.drop_volumes(self.marked(draft.request)))
-            body['volumes'] += [self.make_volume(volume, size, body['region'], draft.request)['id']
-                                for volume, size in draft.new.items()]
+            undo.add(f'volumes of VM {name}', lambda: self.unmake_volumes(marks.MARK, draft.request))
+            body['volumes'] += [volume.id for volume in self.make_volumes(draft.new, body['region'], draft.request)]
             undo.add(f'VM {name}', lambda: self._unmake(draft.request))
             droplet = self._born(body, guest)
             tags.append(self.ensure_group(wanted))  # another one if the first was reaped just before the VM was born
@@ -92,15 +92,14 @@ class Create(Firewalls, Keys, Storage, Images, Dns):
             raise AlreadyExists(f'VM {name} exists')
         flavor, image, vpc = self.flavor_for(spec), self.image_for(spec.image), self.vpc_for(network)
         assert flavor is not None  # there are always some
-        there, new = blocks.planned(name, spec, flavor, lambda: [each['name'] for each in self.volumes_in(region)],
-                                    lambda volume: str(self.free_volume(volume, region)['id']))
+        there, new = self.planned(name, spec, flavor, region)
         project = cloud.find('project', self.project, self.all('/projects'), lambda each: each['name'],
                              lambda each: each['id'])['id'] if self.project else None
         groups = [self.firewall(group) for group in spec.securitygroups]
         tags = [*to_tags({marks.MARK: request, **fields}), *(label('key', cloud.key_name(key)) for key in guest.keys),
                 *(label('group', group['name']) for group in groups)]
         body = {'name': name, 'region': region, 'size': flavor.name, 'image': image.get('slug') or image['id'],
-                'tags': tags, 'volumes': there, 'user_data': user_data, 'vpc_uuid': vpc,
+                'tags': tags, 'volumes': [volume.id for volume in there], 'user_data': user_data, 'vpc_uuid': vpc,
                 'public_networking': None if spec.publicip else False}
         return Draft(request, {key: value for key, value in body.items() if value is not None}, new, groups,
                      project)
@@ -123,19 +122,19 @@ class Create(Firewalls, Keys, Storage, Images, Dns):
     @waits
     def _delete(self, name: str, snapshots: bool = False) -> Mapping[str, Any] | None:
         droplet = self.droplet(name)
-        copies, attached = self.snapshots_of(droplet), self.volumes_of(droplet)
+        machine = self.machine_of(droplet)
+        copies, attached = self.snapshots_of(droplet), self.volumes_of(machine)
         if copies and not snapshots:
             raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
         fields = marks.from_tags(droplet['tags'])
-        request = fields.get(marks.MARK, 'none')
-        ours = [each for each in attached if marks.from_tags(each['tags'] or ()).get(marks.MARK) == request]
+        ours = [each for each in attached if each.fields.get(marks.MARK) == machine.mark]
         self.forget_records(fields)
         for copy in copies.values():
             self.drop(f"/snapshots/{copy['id']}")
         self.insist(lambda: self.api.delete(f"/droplets/{droplet['id']}"), f'deleting VM {name}')
-        self.insist(lambda: self.drop_volumes(ours), f'deleting the volumes of VM {name}')
+        self.drop_volumes(ours)
         self.reap(droplet['tags'])
-        kept = [each['name'] for each in attached if each not in ours]
+        kept = [each.name for each in attached if each not in ours]
         return {'kept': kept} if kept else None
 
     _clone = unsupported(f'{NAME} has no clones: export the VM, and make another one of that image')
@@ -153,20 +152,19 @@ class Create(Firewalls, Keys, Storage, Images, Dns):
             self.unshare(each, known)
         return {'deleted': [*map(_orphan, volumes), *map(_orphan, labels)]}
 
-    def _left_volumes(self) -> list[Thing]:
+    def _left_volumes(self) -> list[Volume]:
         """Return the volumes that were made for a VM which is not there, and which nobody is making."""
         now, made = time.time(), []
-        for volume in filter(self.seen, self.all('/volumes')):
-            fields = marks.from_tags(volume.get('tags') or ())
-            if marks.MAKER in fields and marks.abandoned(fields[marks.MAKER], now):
-                made.append((fields.get(marks.MARK), volume))
+        for volume in self.read_volumes():
+            if marks.MAKER in volume.fields and marks.abandoned(volume.fields[marks.MAKER], now):
+                made.append((volume.fields.get(marks.MARK), volume))
         owners = {marks.from_tags(each['tags']).get(marks.MARK) for each in self.droplets(everywhere=True)} if made else ()
         return [volume for request, volume in made if request not in owners]
 
 
-def _orphan(thing: Thing | str) -> Orphan:
+def _orphan(thing: Volume | str) -> Orphan:
     """Describe a volume, or what is shared under a label."""
-    kind, name = ('disk', thing['name']) if not isinstance(thing, str) else (
+    kind, name = ('disk', thing.name) if not isinstance(thing, str) else (
         'key' if thing.startswith(label('key', '')) else 'security group', labelled('', [thing])[0])
     return {'kind': kind, 'name': name, 'detail': 'made for a VM that is not there'}
 

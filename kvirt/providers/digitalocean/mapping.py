@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from kvirt.guest import images
 from kvirt.providers.families import marks, rules
+from kvirt.providers.families.volumes import Volume
 from kvirt.rules import EVERYWHERE
 from kvirt.shapes import DiskShape, Flavor, NetworkShape, NicShape, Rule, Status, VmInfo, VmRow
 
@@ -68,7 +69,7 @@ def vm_row(droplet: Thing) -> VmRow:
             'memory': droplet.get('memory') or 0, 'location': region(droplet)}
 
 
-def vm_info(droplet: Thing, network: str, volumes: Sequence[Thing], snapshots: Iterable[str]) -> VmInfo:
+def vm_info(droplet: Thing, network: str, volumes: Sequence[DiskShape], snapshots: Iterable[str]) -> VmInfo:
     """Map a droplet to all that is known of it, with the name of its VPC, its volumes and snapshots."""
     row = vm_row(droplet)
     fields = marks.unshown(marks.from_tags(droplet.get('tags') or ()))
@@ -78,7 +79,7 @@ def vm_info(droplet: Thing, network: str, volumes: Sequence[Thing], snapshots: I
     root: DiskShape = {'device': 'vda', 'size': droplet.get('disk') or 0, 'format': 'raw', 'type': 'local',
                        'path': '/dev/vda'}
     return cast(VmInfo, {
-        'user': 'root', **fields, **row, 'nets': [card] if network else [], 'disks': [root, *map(disk, volumes)],
+        'user': 'root', **fields, **row, 'nets': [card] if network else [], 'disks': [root, *volumes],
         'snapshots': [{'snapshot': name, 'current': False} for name in snapshots], 'autostart': True,
         'creationdate': marks.iso_date(droplet['created_at']), 'native_status': native_status(droplet),
         'securitygroups': labelled('group', droplet.get('tags') or ()), 'stoppable': True, 'rebootable': True,
@@ -106,15 +107,12 @@ def region(thing: Thing) -> str:
 
 # volumes
 
-def disk(volume: Thing) -> DiskShape:
-    """Map a volume to a disk of a VM. Its letter is up to the guest, so it is known by its link."""
-    return {'device': f"{_VOLUME}{volume['name']}", 'size': volume['size_gigabytes'], 'format': 'raw', 'type': 'volume',
-            'path': path(volume)}
-
-
-def path(volume: Thing) -> str:
-    """Return where the guest finds a volume."""
-    return f"/dev/disk/by-id/{_VOLUME}{volume['name']}"
+def volume(native: Thing) -> Volume:
+    """Map a volume. Its letter is up to the guest, so it is known by its link."""
+    device = f"{_VOLUME}{native['name']}"
+    return Volume(id=native['id'], name=native['name'], size=native['size_gigabytes'], place=region(native), device=device,
+                  path=f'/dev/disk/by-id/{device}', vms=[str(each) for each in native['droplet_ids'] or ()], native=native,
+                  fields=marks.from_tags([*(native.get('tags') or ()), *(native.get('description') or '').split()]))
 
 
 # catalogue

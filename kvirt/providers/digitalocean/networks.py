@@ -1,8 +1,4 @@
-"""Networks are VPCs: a droplet is in exactly one, from birth to end. Floating addresses are reserved IPs.
-
-A reserved IP can't bear a name. A tag that nothing bears keeps it: ``kvirt-ip:<name>:<address>``. One that was reserved
-elsewhere is called by its address.
-"""
+"""Networks are VPCs: a droplet is in exactly one, from birth to end."""
 
 from __future__ import annotations
 
@@ -10,21 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvirt import units
-from kvirt.base import unsupported, waits
-from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported, TimedOut, Unavailable
-from kvirt.names import did_you_mean
+from kvirt.base import unsupported
+from kvirt.errors import AlreadyExists, Conflict, NotSupported
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.account import NAME, Account
-from kvirt.providers.families import cloud, marks
+from kvirt.providers.families import cloud
 from kvirt.shapes import NetworkShape
 
 _ONE_CARD = f'a VM is in one VPC of {NAME}, chosen when it is made, and has no further cards'
 _NO_SUBNETS = f'VPCs of {NAME} are not divided into subnets'
-_IP = 'kvirt-ip'
 
 
 class Networks(Account):
-    """VPCs and reserved IPs."""
+    """VPCs."""
 
     def vpc_named(self, name: str) -> dict[str, Any]:
         """Return the VPC with this name or id in this client's location. NotFound."""
@@ -86,69 +80,6 @@ class Networks(Account):
     _update_subnet = unsupported(_NO_SUBNETS)
     _list_subnets = unsupported(_NO_SUBNETS)
     _info_subnet = unsupported(_NO_SUBNETS)
-
-    # floating addresses
-
-    def _create_floating_ip(self, name: str) -> Mapping[str, Any] | None:
-        if name in self._list_floating_ips():
-            raise AlreadyExists(f'floating address {name} exists')
-        with self.undo() as undo:
-            try:
-                address = self.api.post('/reserved_ips', {'region': self.made_in()})['reserved_ip']['ip']
-            except (Unavailable, TimedOut) as error:
-                error.hint = "An address may have been taken: 'kvirt list floating-ip' shows it under no other name"
-                raise
-            tag = _ip_tag(name, address)
-            undo.add(f'tag {tag}', lambda: self.drop(f'/tags/{tag}'))
-            undo.add(f'address {address}', lambda: self.drop(f'/reserved_ips/{address}'))
-            self.tag([tag])
-        return {'ip': address}
-
-    @waits
-    def _delete_floating_ip(self, name: str) -> None:
-        known = self._floating(name)
-        if known['vm']:
-            raise Conflict(f"floating address {name} is attached to {known['vm']}", hint='Detach it first')
-        self.insist(lambda: self.api.delete(f"/reserved_ips/{known['ip']}"), f'giving back the address {known["ip"]}')
-        self.drop(f"/tags/{_ip_tag(name, known['ip'])}")
-
-    @waits
-    def _attach_floating_ip(self, name: str, vm: str) -> None:
-        known, droplet = self._floating(name), self.droplet(vm)
-        self._assign(known['ip'], f'attaching {name} to {vm}', type='assign', droplet_id=droplet['id'])
-
-    @waits
-    def _detach_floating_ip(self, name: str) -> None:
-        known = self._floating(name)
-        if known['vm']:
-            self._assign(known['ip'], f'detaching {name}', type='unassign')
-
-    def _assign(self, address: str, what: str, **body: Any) -> None:
-        self.finish(self.api.post(f'/reserved_ips/{address}/actions', body), what)
-
-    def _list_floating_ips(self) -> dict[str, dict[str, Any]]:
-        addresses = [each for each in self.all('/reserved_ips') if self.seen(each)]
-        named = dict(filter(None, map(_named, (tag['name'] for tag in self.all('/tags'))))) if addresses else {}
-        found = {named.get(each['ip'], each['ip']): {'ip': each['ip'], 'vm': (each.get('droplet') or {}).get('name'),
-                                                    'location': mapping.region(each)} for each in addresses}
-        return dict(sorted(found.items()))
-
-    def _floating(self, name: str) -> dict[str, Any]:
-        found = self._list_floating_ips()
-        if name not in found:
-            raise NotFound(f'floating address {name} does not exist{did_you_mean(name, found)}')
-        return found[name]
-
-
-def _ip_tag(name: str, address: str) -> str:
-    return f"{_IP}:{mapping.plain(marks.encode(name, dots=False))}:{address.replace('.', '-')}"
-
-
-def _named(tag: str) -> tuple[str, str] | None:
-    """Return the address and the name that a tag keeps, None for another tag."""
-    kind, _, rest = tag.partition(':')
-    name, _, address = rest.partition(':')
-    return (address.replace('-', '.'), marks.decode(name)) if kind == _IP else None
 
 
 def _description(plan: str) -> str:

@@ -53,7 +53,8 @@ class Vms(Create):
         droplet = self.droplet(name)
         vpc = droplet.get('vpc_uuid')
         network = self.api.get(f'/vpcs/{vpc}')['vpc']['name'] if vpc else ''
-        return mapping.vm_info(droplet, network, self.volumes_of(droplet), self.snapshots_of(droplet))
+        return mapping.vm_info(droplet, network, self.disks_of(self.machine_of(droplet)),
+                               self.snapshots_of(droplet))
 
     def _exists(self, name: str) -> bool:
         try:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable
-from typing import Any, TypeVar
+from typing import ClassVar
 
 from kvirt.base import Kbase, unsupported
 from kvirt.errors import InvalidInput, NotFound
+from kvirt.providers.families.volumes import Volume, Volumes, next_name
 from kvirt.shapes import Flavor
-from kvirt.spec import VmSpec
-
-T = TypeVar('T')
+from kvirt.spec import DiskSpec, VmSpec
 
 _NO_POOLS = 'there are no storage pools: volumes are in the block storage of their location'
 _PLAIN = 'volumes are plain and empty, and a disk of one VM'
+_ROOT = ('name', 'image', 'thin', 'interface', 'serial', 'wwn')
+_FURTHER = ('image', 'thin', 'interface', 'serial', 'wwn')
+"""What can not be said of the root disk, and of the others."""
 
 
 class NoPools(Kbase):
@@ -26,44 +26,51 @@ class NoPools(Kbase):
     _info_pool = unsupported(_NO_POOLS)
 
 
-def refuse(pool: str | None = None, **given: Any) -> None:
-    """Raise what forbids a volume for which *pool* and more was *given*."""
-    if pool not in (None, 'default'):
-        raise NotFound(f'there is no pool {pool}: {_NO_POOLS}')
-    for key, value in given.items():
-        if value:
-            raise InvalidInput(f'{key} can not be honoured: {_PLAIN}')
+class Blocks(NoPools, Volumes):
+    """Plain, empty volumes."""
+
+    smallest_volume: ClassVar[int] = 1
+    """GiB."""
+
+    def check_volume(self, size: int | None = None, pool: str | None = None, image: str | None = None) -> None:
+        if pool not in (None, 'default'):
+            raise NotFound(f'there is no pool {pool}: {_NO_POOLS}')
+        if image:
+            raise InvalidInput(f'image can not be honoured: {_PLAIN}')
+        if size is not None and size < self.smallest_volume:
+            raise InvalidInput(f'a volume of {size} GiB is too small', hint=f'It has at least {self.smallest_volume} GiB')
+
+    def planned(self, vm: str, spec: VmSpec, flavor: Flavor, place: str) -> tuple[list[Volume], dict[str, int]]:
+        """Return the volumes that are there, and the sizes of those to be made, by name, for the disks of *spec*.
+
+        The first disk is the flavor's. InvalidInput, when it has another; Conflict for a volume that can't be had.
+        """
+        if not spec.disks:
+            return [], {}
+        root, *others = spec.disks
+        _refuse(root, _ROOT)
+        self.check_volume(pool=root.pool)
+        size = spec.disk_size(root)
+        if not root.default and flavor.disk is not None and size > flavor.disk:
+            raise InvalidInput(f'flavor {flavor.name} has a root disk of {flavor.disk} GiB, and not of {size}',
+                               hint='Name a larger flavor, or a further disk')
+        known = {key: volume for volume in (self.read_volumes() if others else ())
+                 for key in (volume.id, volume.name) if volume.place == place or not self.names_are_local}
+        there: list[Volume] = []
+        new: dict[str, int] = {}
+        for disk in others:
+            _refuse(disk, _FURTHER)
+            if disk.name in known:
+                self.need_unused(known[disk.name], place)
+                there.append(known[disk.name])
+            else:
+                self.check_volume(spec.disk_size(disk), disk.pool)
+                new[disk.name or next_name(vm, {*known, *new})] = spec.disk_size(disk)
+        return there, new
 
 
-def planned(vm: str, spec: VmSpec, flavor: Flavor, taken: Callable[[], Collection[str]],
-            free: Callable[[str], T]) -> tuple[list[T], dict[str, int]]:
-    """Return the volumes that are there, and the sizes of those to be made, by name, for the disks of *spec* but the first.
-
-    *taken* tells the names of the volumes there are, and *free* returns one that no VM has. InvalidInput for a root disk
-    that the flavor does not have.
-    """
-    if not spec.disks:
-        return [], {}
-    root, *others = spec.disks
-    refuse(root.pool, image=root.image, name=root.name, interface=root.interface, serial=root.serial, wwn=root.wwn)
-    if not root.default and flavor.disk is not None and spec.disk_size(root) > flavor.disk:
-        raise InvalidInput(f'flavor {flavor.name} has a root disk of {flavor.disk} GiB, and not of {spec.disk_size(root)}',
-                           hint='Name a larger flavor, or a further disk')
-    names = set(taken()) if others else set()
-    there: list[T] = []
-    new: dict[str, int] = {}
-    for disk in others:
-        refuse(disk.pool, image=disk.image, interface=disk.interface, serial=disk.serial, wwn=disk.wwn)
-        if disk.name in names:
-            there.append(free(str(disk.name)))
-        else:
-            new[disk.name or next_name(vm, {*names, *new})] = spec.disk_size(disk)
-    return there, new
-
-
-def next_name(vm: str, taken: Iterable[str]) -> str:
-    """Return the next name of the form web-1 that no volume bears: small letters, digits and dashes, up to 63."""
-    known = set(taken)
-    stem = re.sub('[^a-z0-9-]', '-', vm.lower())[:58]
-    stem = stem if stem[0].isalpha() else f'v{stem}'
-    return next(name for name in (f'{stem}-{number}' for number in range(1, len(known) + 2)) if name not in known)
+def _refuse(disk: DiskSpec, keys: tuple[str, ...]) -> None:
+    """Raise InvalidInput for those of *keys* that are given of a disk."""
+    given = [key for key in keys if getattr(disk, key) is not None]
+    if given:
+        raise InvalidInput(f"{', '.join(given)} can not be honoured: {_PLAIN}")

@@ -150,6 +150,16 @@ def patiently(call: Callable[[], T], passing: Kind | tuple[Kind, ...], *, what: 
 
 
 @contextmanager
+def unless_gone() -> Iterator[None]:
+    """End the block in peace where what it deletes is gone."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error if isinstance(error, KvirtError) else translate(error), NotFound):
+            raise
+
+
+@contextmanager
 def about(what: str) -> Iterator[None]:
     """Name *what* (``bucket logs``) in the errors of calls within the block."""
     try:

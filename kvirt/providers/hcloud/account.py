@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -29,10 +29,10 @@ from kvirt.errors import (
 )
 from kvirt.names import did_you_mean
 from kvirt.providers.families import marks, s3
+from kvirt.providers.families.machines import Machine, Machines, mark_of
 from kvirt.redact import remember
-from kvirt.undo import Undo
 from kvirt.version import __version__
-from kvirt.wait import SYSTEM, until
+from kvirt.wait import until
 
 T = TypeVar('T')
 Native = Any
@@ -77,7 +77,7 @@ class HcloudOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(s3.S3Buckets):
+class Account(s3.S3Buckets, Machines):
     """A project of Hetzner Cloud."""
 
     Options: ClassVar[type[Options]] = HcloudOptions
@@ -164,6 +164,19 @@ class Account(s3.S3Buckets):
             raise NotFound(f'VM {name} does not exist in {self.place}', hint=f'It is in {found.location.name}')
         return found
 
+    def machine(self, name: str) -> Machine:
+        return self.machine_of(self.server(name))
+
+    @staticmethod
+    def machine_of(server: Native) -> Machine:
+        """Return a server as families see it."""
+        return Machine(id=str(server.id), name=server.name, place=server.location.name,
+                       mark=mark_of(server.labels or {}, server.id), native=server,
+                       volumes=[str(number) for number in sorted(volume.id for volume in server.volumes or ())])
+
+    def vm_names(self, ids: Collection[str]) -> dict[str, str]:
+        return {str(number): name for number, name in self.server_names().items()}
+
     def server_names(self) -> dict[int, str]:
         """Return the names of all VMs, by id."""
         return {server.id: server.name for server in self.conn.servers.get_all()}
@@ -182,16 +195,7 @@ class Account(s3.S3Buckets):
         kept = {key: value for key, value in (thing.labels or {}).items() if re.sub(r'\.\d+$', '', key) not in fields}
         thing.update(labels={**kept, **marks.to_labels({key: text for key, text in fields.items() if text is not None})})
 
-    @staticmethod
-    def mark_of(server: Native) -> str:
-        """Return the mark of what goes with a VM: the request that made it, or for one made elsewhere its id."""
-        return str((server.labels or {}).get(marks.MARK) or f'vm-{server.id}')
-
-    # several steps, and waiting for one
-
-    def undo(self) -> Undo:
-        """Return a rollback that understands the vendor's client."""
-        return Undo(clock=None if self.clock is SYSTEM else self.clock).translating(self.translate)
+    # waiting
 
     def done(self, *actions: Native) -> None:
         """Wait until the platform has done what it accepted. Raises what went wrong with it."""

@@ -26,12 +26,13 @@ from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.guest.guest import Guest
 from kvirt.providers.families import cloud, marks
 from kvirt.providers.families.rules import wanted
+from kvirt.providers.families.volumes import Volume
 from kvirt.providers.hcloud.account import PLATFORM, Native
 from kvirt.providers.hcloud.dns import Dns
 from kvirt.providers.hcloud.firewalls import MOST, SHARED, Firewalls
-from kvirt.providers.hcloud.storage import Storage, check_disk
+from kvirt.providers.hcloud.storage import Storage
 from kvirt.shapes import Flavor, Orphan
-from kvirt.spec import DiskSpec, NetSpec, VmSpec
+from kvirt.spec import NetSpec, VmSpec
 
 USER_DATA = 32 * 1024
 """The bytes that a guest can be told."""
@@ -40,9 +41,6 @@ _CARD = 'a card gets its addresses from the platform'
 _REFUSED = {
     'autostart': cloud.NO_HYPERVISOR['autostart'], 'pool': cloud.NO_HYPERVISOR['pool'], 'ips': _CARD, 'netmasks': _CARD,
     'gateway': _CARD, 'dns': _CARD, 'diskthin': 'a volume is always whole', 'diskinterface': 'the platform chooses it'}
-_OF_DISKS = ('name', 'image', 'thin', 'interface', 'serial', 'wwn')
-"""What can't be said of disks; the first two only of the root disk."""
-
 _NAME = r'[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?'
 
 
@@ -59,7 +57,7 @@ class Draft:
     groups: list[Native]
     placement: Native
     iso: Native
-    volumes: list[Native]
+    volumes: list[Volume]
     new_volumes: dict[str, int]
     user_data: str | None
     fields: dict[str, str]
@@ -76,7 +74,8 @@ class Create(Storage, Firewalls, Dns):
         request = marks.new_request()
         with self.undo() as undo:
             undo.add(f'VM {name}', lambda: self._unmake(request))
-            volumes = [*draft.volumes, *self._make_volumes(draft, request)]
+            new = self.make_volumes(draft.new_volumes, str(draft.flavor.location), request)
+            volumes = [volume.native for volume in (*draft.volumes, *new)]
             server = self._make_server(draft, request, volumes)
             if draft.iso:
                 self._insert(server, draft)
@@ -95,35 +94,12 @@ class Create(Storage, Firewalls, Dns):
         flavor = self.flavor_for(spec)
         if flavor is None:
             raise NotFound(f'{PLATFORM} sells no flavors in {self.location}')
-        volumes, new = self._disks(name, spec, flavor)
+        volumes, new = self.planned(name, spec, flavor, str(flavor.location))
         get, conn = self.get, self.conn
         return Draft(name, spec, guest, flavor, self.image(spec.image, flavor.arch), self._networks(spec, flavor),
                      [get('security group', conn.firewalls, group) for group in spec.securitygroups],
                      get('placement group', conn.placement_groups, spec.placement) if spec.placement else None,
                      self.iso(spec.iso) if spec.iso else None, volumes, new, user_data, fields)
-
-    def _disks(self, name: str, spec: VmSpec, flavor: Flavor) -> tuple[list[Native], dict[str, int]]:
-        """Return the volumes that are there, and the sizes of those to be made. The root disk is the flavor's."""
-        root, *others = spec.disks or (DiskSpec(),)
-        if root.size is not None and root.size > (flavor.disk or 0):
-            raise InvalidInput(f'flavor {flavor.name} has a root disk of {flavor.disk} GiB, and not of {root.size}',
-                               hint='Choose a larger flavor, or add a disk')
-        there: list[Native] = []
-        new: dict[str, int] = {}
-        for index, disk in enumerate(spec.disks):
-            odd = [key for key in _OF_DISKS[2 * bool(index):] if getattr(disk, key) is not None]
-            if odd:
-                raise InvalidInput([Problem(f'{PLATFORM} can not honour {key} of disk {index}', 'disks') for key in odd])
-        for index, disk in enumerate(others, start=1):
-            volume = self.find(self.conn.volumes, disk.name) if disk.name else None
-            if volume:
-                there.append(self.free_volume(str(disk.name), flavor.location))
-                continue
-            check_disk(spec.disk_size(disk), disk.pool, disk.image)
-            new[disk.name or f'{name}-{index}'] = spec.disk_size(disk)
-        for volume_name in new:
-            self.free('volume', self.conn.volumes, volume_name)
-        return there, new
 
     def _networks(self, spec: VmSpec, flavor: Flavor) -> list[Native]:
         """Return the private networks of a VM: each must be there where the flavor is."""
@@ -140,13 +116,6 @@ class Create(Storage, Firewalls, Dns):
                 raise Conflict(f'network {network.name} has no subnet in {zone}, where {flavor.location} is',
                                hint='Make one: create subnet')
         return known
-
-    def _make_volumes(self, draft: Draft, request: str) -> list[Native]:
-        labels = marks.to_labels({marks.MARK: request, marks.MAKER: marks.maker(time.time())})
-        made = [self.conn.volumes.create(size, name, labels, location=Location(name=draft.flavor.location))
-                for name, size in draft.new_volumes.items()]
-        self.done(*(action for each in made for action in (each.action, *each.next_actions)))
-        return [each.volume for each in made]
 
     def _make_server(self, draft: Draft, request: str, volumes: list[Native], again: bool = True) -> Native:
         spec, public = draft.spec, draft.spec.publicip
@@ -182,7 +151,7 @@ class Create(Storage, Firewalls, Dns):
         ours = f'{marks.MARK}={request}'
         for server in self.conn.servers.get_all(label_selector=ours):
             self._remove(server)
-        self.remove_volumes(ours)
+        self.unmake_volumes(marks.MARK, request)
         self.reap()
 
     def _remove(self, server: Native) -> None:
@@ -200,14 +169,14 @@ class Create(Storage, Firewalls, Dns):
             raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
         if server.protection['delete']:
             raise Conflict(f'VM {name} is protected from being deleted', hint='The console takes the protection away')
-        attached, mark = self.volumes_of(server), self.mark_of(server)
-        ours = [volume for volume in attached if (volume.labels or {}).get(marks.MARK) == mark]
+        machine = self.machine_of(server)
+        attached = self.volumes_of(machine)
+        ours = [volume for volume in attached if volume.fields.get(marks.MARK) == machine.mark]
         for image in known.values():
             self.gone(image)
         self.forget_records(server)
         self._remove(server)
-        for volume in ours:
-            self.gone(volume)
+        self.drop_volumes(ours)
         if marks.MARK in (server.labels or {}):
             self.reap()
         kept = [volume.name for volume in attached if volume not in ours]
@@ -229,7 +198,7 @@ class Create(Storage, Firewalls, Dns):
         """Return what a process was making, or had made for a VM, that is gone without having finished."""
         servers = self.conn.servers.get_all(label_selector=marks.MARK)
         orphans = {server.id: server for server in servers if _unfinished(server)}
-        owners = {self.mark_of(server) for server in servers if server.id not in orphans}
+        owners = {self.machine_of(server).mark for server in servers if server.id not in orphans}
         volumes = [volume for volume in self.conn.volumes.get_all(label_selector=marks.MAKER)
                    if _unfinished(volume) and volume.labels.get(marks.MARK) not in owners
                    and (not volume.server or volume.server.id in orphans)]

@@ -49,7 +49,7 @@ class Dns(Account):
         there = {rrset.name: rrset for rrset in zone.get_rrset_all() if rrset.type == kind and rrset.name in names}
         if there and not force:
             raise AlreadyExists(f"{zone.name} has records for {', '.join(sorted(there))}", hint='Replace them with force')
-        mark = self.mark_of(server) if server else 'record'
+        mark = self.machine_of(server).mark if server else 'record'
         if server:  # which gets it before the record is made, so that it goes with the VM in any case
             known = {zone.name, *filter(None, fields.get(mapping.ZONES, '').split(','))}
             self.relabel(server, **{mapping.ZONES: ','.join(sorted(known))})
@@ -74,7 +74,7 @@ class Dns(Account):
         """Delete the records that were made for a VM."""
         zones = marks.from_labels(server.labels or {}).get(mapping.ZONES, '').split(',')
         for zone in filter(None, map(self.find_zone, zones)):
-            for rrset in zone.get_rrset_all(label_selector=f'{marks.MARK}={self.mark_of(server)}'):
+            for rrset in zone.get_rrset_all(label_selector=f'{marks.MARK}={self.machine_of(server).mark}'):
                 self.done(rrset.delete_rrset().action)
 
     @waits

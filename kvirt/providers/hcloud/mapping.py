@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from kvirt.guest import images
 from kvirt.providers.families import marks
+from kvirt.providers.families.floating import Address
+from kvirt.providers.families.volumes import Volume
 from kvirt.shapes import DiskShape, DnsRecord, Flavor, LoadBalancerShape, NetworkShape, Rule, Status, VmInfo, VmRow
 
 Native = Any
@@ -38,7 +40,7 @@ def vm_row(server: Native) -> VmRow:
             'location': server.location.name}
 
 
-def vm_info(server: Native, volumes: Iterable[Native], networks: Mapping[int, str], groups: Mapping[int, str],
+def vm_info(server: Native, volumes: Iterable[DiskShape], networks: Mapping[int, str], groups: Mapping[int, str],
             snapshots: Iterable[str]) -> VmInfo:
     """Map a server to all that is known of it, with its *volumes*, the names of *networks* and security *groups* by id,
     and its *snapshots*, oldest first."""
@@ -48,7 +50,7 @@ def vm_info(server: Native, volumes: Iterable[Native], networks: Mapping[int, st
     info['nets'] = [{'net': networks.get(card.network.id, str(card.network.id)), 'mac': card.mac_address.lower(),
                      'ip': card.ip, 'type': 'private'} for card in server.private_net or ()]
     info['disks'] = [{'device': 'sda', 'size': int(server.primary_disk_size), 'format': 'raw', 'type': 'root'},
-                     *map(disk, volumes)]
+                     *volumes]
     info['snapshots'] = [{'snapshot': name, 'current': name == fields.get(SNAPSHOT)} for name in snapshots]
     info['autostart'] = False
     info['creationdate'] = marks.iso_date(server.created)
@@ -77,10 +79,18 @@ def first_of_ipv6(network: str) -> str:
     return f"{network.partition('/')[0]}1"
 
 
-def disk(volume: Native) -> DiskShape:
-    """Map a volume that a server has."""
-    return {'device': volume.name, 'size': int(volume.size), 'format': volume.format or 'raw', 'type': 'volume',
-            'path': volume.linux_device}
+def volume(native: Native) -> Volume:
+    """Map a volume."""
+    return Volume(id=str(native.id), name=native.name, size=int(native.size), place=native.location.name,
+                  device=native.name, path=native.linux_device, vms=[str(native.server.id)] if native.server else [],
+                  fields=marks.from_labels(native.labels or {}), native=native)
+
+
+def floating(native: Native) -> Address:
+    """Map a floating IP."""
+    return Address(id=str(native.id), name=native.name, ip=native.ip, place=native.home_location.name,
+                   vm_id=str(native.server.id) if native.server else None, native=native,
+                   request=(native.labels or {}).get(marks.MARK))
 
 
 def image_name(image: Native) -> str:

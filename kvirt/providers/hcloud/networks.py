@@ -1,11 +1,10 @@
-"""Networks and their subnets, network cards, floating addresses."""
+"""Networks and their subnets, network cards."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from hcloud.locations.domain import Location
 from hcloud.networks.domain import NetworkRoute, NetworkSubnet
 
 from kvirt import units
@@ -169,44 +168,6 @@ class Networks(Storage):
                               'az': subnet.network_zone, 'private': True,
                               'plan': fields.get(label(subnet.ip_range, 'plan'), '')}
         return cast('dict[str, NetworkShape]', dict(sorted(rows.items())))
-
-    # floating addresses
-
-    def _create_floating_ip(self, name: str) -> Mapping[str, Any] | None:
-        self.free('floating address', self.conn.floating_ips, name)
-        made = self.conn.floating_ips.create('ipv4', name=name, labels={marks.MARK: 'address'},
-                                             home_location=Location(name=self.usual_place))
-        return {'ip': made.floating_ip.ip}
-
-    def _delete_floating_ip(self, name: str) -> None:
-        self._floating(name, but_by=None).delete()
-
-    @waits
-    def _attach_floating_ip(self, name: str, vm: str) -> None:
-        server = self.server(vm)
-        floating = self._floating(name, but_by=server.id)
-        if not floating.server:
-            self.done(self.patiently(f'attaching {name}', lambda: floating.assign(server)))
-
-    @waits
-    def _detach_floating_ip(self, name: str) -> None:
-        floating = self.get('floating address', self.conn.floating_ips, name)
-        if floating.server:
-            self.done(self.patiently(f'detaching {name}', floating.unassign))
-
-    def _list_floating_ips(self) -> dict[str, dict[str, Any]]:
-        known = sorted(self.conn.floating_ips.get_all(), key=lambda floating: str(floating.name))
-        names = self.server_names() if any(floating.server for floating in known) else {}
-        return {floating.name: {'ip': floating.ip, 'vm': names.get(floating.server.id) if floating.server else None}
-                for floating in known}
-
-    def _floating(self, name: str, but_by: int | None) -> Native:
-        """Return a floating address that no VM has *but_by* the one with this id. NotFound, Conflict."""
-        floating = self.get('floating address', self.conn.floating_ips, name)
-        if floating.server and floating.server.id != but_by:
-            raise Conflict(f'floating address {name} is in use by {self.server_names().get(floating.server.id)}',
-                           hint='Detach it first')
-        return floating
 
 
 def _named(network: Native) -> Iterable[tuple[str, Native]]:

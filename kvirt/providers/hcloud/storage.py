@@ -1,152 +1,60 @@
-"""Disks: volumes of the block storage, beside the root disk that comes with a flavor."""
+"""Disks beside the root one are volumes, whose names are unique in the project."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import ClassVar
 
 from hcloud.locations.domain import Location
 
-from kvirt.base import unsupported, waits
-from kvirt.errors import Conflict, InvalidInput, NotFound, NotSupported
-from kvirt.names import did_you_mean
-from kvirt.providers.families import cloud, marks
+from kvirt.providers.families import blocks, marks
+from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.volumes import NewVolume, Volume
+from kvirt.providers.hcloud import mapping
 from kvirt.providers.hcloud.account import Native
 from kvirt.providers.hcloud.images import Images
-from kvirt.shapes import DiskRow
-
-SMALLEST = 10
-"""GiB of the smallest volume."""
-
-ROOT = 'sda'
-_NO_POOLS = 'Hetzner Cloud has no storage pools: volumes are in the block storage of their location'
-_NO_CLONE = 'volumes of Hetzner Cloud are empty: only a root disk is made of an image'
 
 
-class Storage(Images):
+class Storage(blocks.Blocks, Images):
     """The volumes of a project."""
 
-    @waits
-    def _create_disk(self, name: str, size: int, pool: str | None = None, thin: bool = True,
-                     image: str | None = None) -> Mapping[str, Any] | None:
-        check_disk(size, pool, image)
-        volume = self._made_volume(name, size, 'volume', location=Location(name=self.usual_place))
-        return {'path': volume.linux_device}
+    smallest_volume: ClassVar[int] = 10
+    root_device: ClassVar[str | None] = 'sda'
 
-    @waits
-    def _add_disk(self, name: str, size: int, pool: str | None, thin: bool, image: str | None, shareable: bool,
-                  existing: str | None, interface: str, overrides: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        server = self.server(name)
-        cloud.check_settings('a volume', overrides, ['diskname'])
-        if shareable:
-            raise NotSupported('a volume of Hetzner Cloud can only be at one VM')
-        if existing:
-            volume = self.free_volume(existing, server.location.name)
-            self.done(self.patiently(f'attaching volume {existing}', lambda: volume.attach(server)))
-            return {'device': volume.name, 'path': volume.linux_device}
-        check_disk(size, pool, image)
-        # It bears the mark of the VM, and so goes with it.
-        volume = self._made_volume(overrides.get('diskname') or self._fresh_name(server), size, self.mark_of(server),
-                                   server=server)
-        return {'device': volume.name, 'path': volume.linux_device}
+    def read_volumes(self, name: str | None = None) -> Iterator[Volume]:
+        known = self.conn.volumes.get_all() if name is None else filter(None, [self.find(self.conn.volumes, name)])
+        return map(mapping.volume, known)
 
-    def _made_volume(self, name: str, size: int, mark: str, **where: Native) -> Native:
-        """Make a volume, or none."""
-        self.free('volume', self.conn.volumes, name)
-        request = marks.new_request()
-        with self.undo() as undo:
-            undo.add(f'volume {name}', lambda: self.remove_volumes(f'request={request}'))
-            made = self.patiently(f'making volume {name}', lambda: self.conn.volumes.create(
-                size, name, {marks.MARK: mark, 'request': request}, **where))
-            self.done(made.action, *made.next_actions)
-        return made.volume
+    def in_sight(self, volume: Volume) -> bool:
+        return self.place in (None, volume.place)
 
-    def _fresh_name(self, server: Native) -> str:
-        taken = {volume.name for volume in self.conn.volumes.get_all()}
-        number = len(server.volumes or ()) + 1
-        while f'{server.name}-{number}' in taken:
-            number += 1
-        return f'{server.name}-{number}'
+    def volume_place(self) -> str:
+        return self.usual_place
 
-    @waits
-    def _delete_disk(self, name: str | None, diskname: str, pool: str | None = None) -> None:
-        if name is None:
-            self.free_volume(diskname).delete()
-            return
-        volume = self.volume_of(self.server(name), diskname)
-        self.done(self.patiently(f'detaching {diskname}', volume.detach))
-        self.gone(volume)
+    def make_volume(self, wanted: NewVolume) -> Volume:
+        return self._made_volume(wanted, location=Location(name=wanted.place))
 
-    @waits
-    def _detach_disks(self, name: str) -> Mapping[str, Any] | None:
-        volumes = self.volumes_of(self.server(name))
-        for volume in volumes:
-            self.done(self.patiently(f'detaching volume {volume.name}', volume.detach))
-            self.relabel(volume, **{marks.MARK: 'volume', marks.MAKER: None})  # so that it stays when the VM goes
-        return {'disks': [volume.linux_device for volume in volumes]}
+    def make_disk(self, wanted: NewVolume, machine: Machine) -> Volume:
+        return self._made_volume(wanted, server=machine.native)
 
-    @waits
-    def _resize_disk(self, name: str, diskname: str, size: int) -> None:
-        volume = self.volume_of(self.server(name), diskname)
-        if size < volume.size:
-            raise InvalidInput(f'disk {diskname} of VM {name} has {volume.size} GiB and can not be made smaller')
-        if size > volume.size:
-            self.done(volume.resize(size))
+    def _made_volume(self, wanted: NewVolume, **where: Native) -> Volume:
+        made = self.patiently(f'making volume {wanted.name}', lambda: self.conn.volumes.create(
+            wanted.size, wanted.name, marks.to_labels(wanted.fields), **where))
+        self.done(made.action, *made.next_actions)
+        return mapping.volume(made.volume)
 
-    def _list_disks(self) -> dict[str, DiskRow]:
-        volumes = sorted(self.conn.volumes.get_all(), key=lambda volume: str(volume.name))
-        names = self.server_names() if any(volume.server for volume in volumes) else {}
-        return {volume.name: {'path': volume.linux_device, 'size': int(volume.size),
-                              'vms': [names.get(volume.server.id, str(volume.server.id))] if volume.server else []}
-                for volume in volumes if self.place in (None, volume.location.name)}
+    def drop_volume(self, volume: Volume) -> None:
+        self.gone(volume.native)
 
-    # for VMs
-
-    def volumes_of(self, server: Native) -> list[Native]:
-        """Return the volumes that a VM has, oldest first."""
-        ids = {volume.id for volume in server.volumes or ()}
-        return sorted((volume for volume in self.conn.volumes.get_all() if volume.id in ids),
-                      key=lambda volume: volume.id) if ids else []
-
-    def volume_of(self, server: Native, disk: str) -> Native:
-        """Return a volume of a VM by device, name or id. NotFound; NotSupported for the root disk."""
-        if disk == ROOT:
-            raise NotSupported(f'the root disk of VM {server.name} is of its flavor', hint='Change the flavor instead')
-        volumes = self.volumes_of(server)
-        for volume in volumes:
-            if disk in (volume.linux_device, volume.name, str(volume.id)):
-                return volume
-        raise NotFound(f'VM {server.name} has no disk {disk}{did_you_mean(disk, [volume.name for volume in volumes])}')
-
-    def free_volume(self, name: str, place: str | None = None) -> Native:
-        """Return a volume that no VM has, at *place*. NotFound; Conflict names the VM that has it."""
-        volume = self.get('volume', self.conn.volumes, name)
-        if volume.server:
-            raise Conflict(f'volume {name} is a disk of {self.server_names().get(volume.server.id, volume.server.id)}',
-                           hint='Detach it first')
-        if place not in (None, volume.location.name):
-            raise Conflict(f'volume {name} is in {volume.location.name}, and the VM in {place}')
+    def attach_volume(self, volume: Volume, machine: Machine) -> Volume:
+        self.done(self.patiently(f'attaching volume {volume.name}', lambda: volume.native.attach(machine.native)))
         return volume
 
-    def remove_volumes(self, selector: str) -> None:
-        """Delete the volumes whose labels *selector* chooses; those that a VM still has are taken from it."""
-        for volume in self.conn.volumes.get_all(label_selector=selector):
-            if volume.server:
-                self.done(self.patiently(f'detaching volume {volume.name}', volume.detach))
-            self.gone(volume)
+    def detach_volume(self, volume: Volume) -> None:
+        self.done(self.patiently(f'detaching volume {volume.name}', volume.native.detach))
 
-    _create_pool = unsupported(_NO_POOLS)
-    _delete_pool = unsupported(_NO_POOLS)
-    _list_pools = unsupported(_NO_POOLS)
-    _info_pool = unsupported(_NO_POOLS)
-    _get_pool_path = unsupported(_NO_POOLS)
+    def grow_volume(self, volume: Volume, size: int) -> None:
+        self.done(volume.native.resize(size))
 
-
-def check_disk(size: int, pool: str | None = None, image: str | None = None) -> None:
-    """Raise InvalidInput for a volume that the platform does not make."""
-    if image is not None:
-        raise NotSupported(_NO_CLONE)
-    if pool not in (None, 'default'):
-        raise NotSupported(_NO_POOLS)
-    if size < SMALLEST:
-        raise InvalidInput(f'a disk of {size} GiB is too small', hint=f'A volume of Hetzner Cloud has at least {SMALLEST}')
+    def keep_volume(self, volume: Volume) -> None:
+        self.relabel(volume.native, **{marks.MARK: None, marks.MAKER: None})

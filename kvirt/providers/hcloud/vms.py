@@ -30,7 +30,7 @@ class Vms(Create):
         server = self.server(name)
         networks = {each.id: each.name for each in self.conn.networks.get_all()} if server.private_net else {}
         groups = {each.id: each.name for each in self.conn.firewalls.get_all()} if server.public_net.firewalls else {}
-        return mapping.vm_info(server, self.volumes_of(server), networks, groups, self.snapshots(server))
+        return mapping.vm_info(server, self.disks_of(self.machine_of(server)), networks, groups, self.snapshots(server))
 
     def _start(self, name: str) -> None:
         server = self.server(name)

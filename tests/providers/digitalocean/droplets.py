@@ -192,8 +192,9 @@ class Droplets(Part):
         if any((each['name'], each['region']) == (asked['name'], region) for each in self.all('volumes')):
             raise no('failed to create volume: volume name already exists in region', 409, 'conflict')
         return {'volume': self.add('volumes', {
-            'id': str(uuid.uuid4()), 'name': asked['name'], 'size_gigabytes': asked['size_gigabytes'], 'description': '',
-            'droplet_ids': [], 'created_at': CREATED, 'tags': self.tagged(asked.get('tags')), 'region': region,
+            'id': str(uuid.uuid4()), 'name': asked['name'], 'size_gigabytes': asked['size_gigabytes'],
+            'description': asked.get('description', ''), 'droplet_ids': [],
+            'created_at': CREATED, 'tags': self.tagged(asked.get('tags')), 'region': region,
             'filesystem_type': '', 'filesystem_label': ''})}, 201
 
     @route('DELETE', '/volumes/{id}')

@@ -109,7 +109,7 @@ def test_a_network_becomes_the_default_one(do: Kdigitalocean, cloud: DigitalOcea
 def test_an_address_that_was_reserved_elsewhere_is_called_by_itself(do: Kdigitalocean, cloud: DigitalOcean) -> None:
     cloud.create_reserved_ip(type('Asked', (), {'json': {'region': 'nyc3'}})())  # type: ignore[arg-type]
     [address] = cloud.things['reserved_ips']
-    assert do.list_floating_ips() == {address: {'ip': address, 'vm': None, 'location': 'nyc3'}}
+    assert do.list_floating_ips() == {address: {'ip': address, 'vm': None, 'id': address, 'location': 'nyc3'}}
     ok(do.create_floating_ip('Front.1'))
     assert 'Front.1' in do.list_floating_ips()
     ok(do.delete_floating_ip(address))

@@ -110,7 +110,7 @@ def test_the_name_default_stands_for_the_network_of_the_client(bench: Bench) -> 
     ({'nets': ['far']}, 'Conflict', 'eu-central'),
     ({'disks': [50]}, 'InvalidInput', '40 GiB'),
     ({'disks': [40, 5]}, 'InvalidInput', '5 GiB'),
-    ({'disks': [40, {'size': 10, 'image': 'debian12'}]}, 'NotSupported', 'only a root disk'),
+    ({'disks': [40, {'size': 10, 'image': 'debian12'}]}, 'InvalidInput', 'image'),
     ({'disks': [40, 'elsewhere']}, 'Conflict', 'hel1'),
     ({'flavor': 'cx11'}, 'NotFound', 'cx11'),
     ({'image': None}, 'InvalidInput', 'image'),

@@ -1,0 +1,136 @@
+"""Floating addresses. A provider says how addresses are read, reserved, released, assigned to VMs and taken from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from kvirt.base import waits
+from kvirt.errors import AlreadyExists, Conflict
+from kvirt.providers.families import cloud, marks
+from kvirt.providers.families.machines import Machine, Machines
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """An address that is reserved."""
+
+    id: str
+    name: str
+    """What it is called; its id or the address itself where it bears no name."""
+
+    ip: str
+    place: str = ''
+    vm_id: str | None = None
+    """The id of the VM that has it, None for a free one."""
+
+    vm: str | None = None
+    """The name of that VM, where the platform tells it with the address."""
+
+    other: str | None = None
+    """What has it, in words, where that is no VM."""
+
+    request: str | None = None
+    """What ``reserve`` was told to remember, where an address can bear it."""
+
+    native: Any = None
+    """The address as the platform tells it."""
+
+
+class Floating(Machines):
+    """Floating addresses over five primitives."""
+
+    one_address_each: ClassVar[bool] = False
+    """A VM can have one floating address at a time."""
+
+    # primitives
+
+    def addresses(self) -> Iterable[Address]:
+        """Return the addresses in the client's location."""
+        raise NotImplementedError
+
+    def reserve(self, name: str, request: str) -> Address:
+        """Take an address of the platform under *name*, which bears *request* if it can.
+
+        Where it can't, this undoes by itself what did not succeed.
+        """
+        raise NotImplementedError
+
+    def release(self, address: Address) -> None:
+        """Give back an address that nothing has; wait for one that was unassigned just before. One that is gone is fine."""
+        raise NotImplementedError
+
+    def assign(self, address: Address, machine: Machine) -> None:
+        """Point an address that no VM has to a VM. Conflict when it is elsewhere."""
+        raise NotImplementedError
+
+    def unassign(self, address: Address) -> None:
+        """Take an address from what has it."""
+        raise NotImplementedError
+
+    # hooks
+
+    def _create_floating_ip(self, name: str) -> Mapping[str, Any] | None:
+        if any(address.name == name for address in self.addresses()):
+            raise AlreadyExists(f'floating address {name} exists')
+        request = marks.new_request()
+        with self.undo() as undo:
+            undo.add(f'floating address {name}', lambda: self._unreserve(request))
+            return {'ip': self.reserve(name, request).ip}
+
+    def _unreserve(self, request: str) -> None:
+        for address in self.addresses():
+            if address.request == request:
+                self.release(address)
+
+    @waits
+    def _delete_floating_ip(self, name: str) -> None:
+        address = _find(name, self.addresses())
+        self._need_unassigned(address)
+        if address.vm_id:  # a VM that is going away
+            self.unassign(address)
+        self.release(address)
+
+    @waits
+    def _attach_floating_ip(self, name: str, vm: str) -> None:
+        machine, known = self.machine(vm), list(self.addresses())
+        address = _find(name, known)
+        if address.vm_id == machine.id:
+            return
+        self._need_unassigned(address)
+        others = [each.name for each in known if each.vm_id == machine.id]
+        if others and self.one_address_each:
+            raise Conflict(f"VM {vm} has a floating address already: {', '.join(others)}", hint='Detach it first')
+        self.assign(address, machine)
+
+    @waits
+    def _detach_floating_ip(self, name: str) -> None:
+        address = _find(name, self.addresses())
+        if address.vm_id or address.other:
+            self.unassign(address)
+
+    def _list_floating_ips(self) -> dict[str, dict[str, Any]]:
+        known = list(self.addresses())
+        names = self._holders(known)
+        rows: dict[str, dict[str, Any]] = {}
+        for address in sorted(known, key=lambda address: (address.name, address.id)):
+            rows[address.id if address.name in rows else address.name] = {
+                'ip': address.ip, 'vm': names.get(address.vm_id or ''), 'id': address.id, 'location': address.place}
+        return dict(sorted(rows.items()))
+
+    def _need_unassigned(self, address: Address) -> None:
+        """Raise Conflict when something has *address*, naming it. A VM that is going away has none any more."""
+        holder = self._holders([address]).get(address.vm_id or '') or address.other
+        if holder:
+            raise Conflict(f'floating address {address.name} is in use by {holder}', hint='Detach it first')
+
+    def _holders(self, addresses: Iterable[Address]) -> Mapping[str, str]:
+        """Return the names of the VMs that have *addresses*, by id; nothing is asked where the platform told them."""
+        held = {address.vm_id: address.vm for address in addresses if address.vm_id}
+        unnamed = [each for each, name in held.items() if name is None]
+        return {**(self.vm_names(unnamed) if unnamed else {}), **{each: name for each, name in held.items() if name}}
+
+
+def _find(name: str, addresses: Iterable[Address]) -> Address:
+    return cloud.find('floating address', name, addresses, lambda address: address.name, lambda address: address.id)
