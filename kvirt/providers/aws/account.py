@@ -253,10 +253,6 @@ class Account(Machines):
         """Return the names of VPCs and subnets by id, as ``list_networks`` and ``list_subnets`` call them."""
         raise NotImplementedError
 
-    def free_volume(self, name: str) -> dict[str, Any]:
-        """Return the volume with this name or id, which no VM has. NotFound; Conflict names the VM that has it."""
-        raise NotImplementedError
-
     def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the EBS snapshots that make up the snapshots of a VM, oldest first."""
         raise NotImplementedError

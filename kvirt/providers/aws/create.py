@@ -20,14 +20,16 @@ from kvirt.guest.guest import Guest
 from kvirt.parallel import in_parallel
 from kvirt.providers.aws.account import pages, to_tags
 from kvirt.providers.aws.flavors import Flavors
-from kvirt.providers.aws.images import Images, root_of, size_of
+from kvirt.providers.aws.images import root_of, size_of
 from kvirt.providers.aws.mapping import check_key, groups_of
 from kvirt.providers.aws.names import Names
+from kvirt.providers.aws.storage import Storage
 from kvirt.providers.aws.volumes import block_device, free_device, volume_type
 from kvirt.providers.aws.wellknown import native_arch
 from kvirt.providers.families import boto
 from kvirt.providers.families.cloud import NO_HYPERVISOR, check_user_data, refuse
 from kvirt.providers.families.marks import MAKER, MARK, fields_of, maker, new_request
+from kvirt.providers.families.volumes import Volume
 from kvirt.shapes import Flavor
 from kvirt.spec import DiskSpec, VmSpec
 from kvirt.undo import Undo
@@ -43,7 +45,7 @@ _NOT_HERE = {**{key: why for key, why in NO_HYPERVISOR.items() if key != 'pool'}
              'diskinterface': 'it decides how disks are connected'}
 
 
-class Create(Names, Flavors, Images):
+class Create(Names, Flavors, Storage):
     """Create and delete."""
 
     @waits
@@ -68,7 +70,7 @@ class Create(Names, Flavors, Images):
         request = new_request()
         existing = self._existing(spec)
         if existing and not spec.sublocation:
-            spec = msgspec.structs.replace(spec, sublocation=existing[0]['AvailabilityZone'])
+            spec = msgspec.structs.replace(spec, sublocation=existing[0].place)
         asked = self._asked_for(name, spec, guest, request, existing)
         groups: list[str] = []
         with Undo().translating(self.translate) as undo:
@@ -83,7 +85,7 @@ class Create(Names, Flavors, Images):
         return {'id': instance['InstanceId']}
 
     def _asked_for(self, name: str, spec: VmSpec, guest: Guest, request: str,
-                   existing: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+                   existing: Sequence[Volume]) -> dict[str, Any]:
         """Look up all that the VM is made of, and return the arguments of RunInstances; makes nothing."""
         if spec.image is None:
             raise InvalidInput('EC2 makes VMs of an image only', hint="Give image; 'kvirt list image' shows what is there")
@@ -95,7 +97,7 @@ class Create(Names, Flavors, Images):
                                f'{flavor.arch}', hint='Give arch, or a flavor of the same architecture')
         fields = {**fields_of(spec, guest), 'Name': name, MARK: request}
         if existing:
-            fields |= {MAKER: maker(time.time()), 'attaching': ','.join(each['VolumeId'] for each in existing)}
+            fields |= {MAKER: maker(time.time()), 'attaching': ','.join(each.id for each in existing)}
         asked: dict[str, Any] = {
             'ImageId': image['ImageId'], 'InstanceType': flavor.name, 'MinCount': 1, 'MaxCount': 1, 'ClientToken': request,
             'BlockDeviceMappings': self._disks(spec, image), 'NetworkInterfaces': cards,
@@ -147,14 +149,14 @@ class Create(Names, Flavors, Images):
                                           source['Ebs'].get('SnapshotId')))
         return disks
 
-    def _existing(self, spec: VmSpec) -> list[dict[str, Any]]:
+    def _existing(self, spec: VmSpec) -> list[Volume]:
         """Return the volumes that were there and that the VM gets. NotFound, Conflict."""
         found = [self.free_volume(disk.name) for disk in spec.disks if disk.name]
-        if len({each['AvailabilityZone'] for each in found}) > 1:
+        if len({each.place for each in found}) > 1:
             raise Conflict(f"volumes {', '.join(str(disk.name) for disk in spec.disks if disk.name)} are in several zones")
         return found
 
-    def _attach_existing(self, instance: Mapping[str, Any], volumes: Sequence[Mapping[str, Any]]) -> None:
+    def _attach_existing(self, instance: Mapping[str, Any], volumes: Sequence[Volume]) -> None:
         """Attach volumes that were there, once the VM runs; they outlive it."""
         [known] = until(lambda: [each for each in self.instances({'instance-id': [instance['InstanceId']]}, [self.here])
                                  if each['State']['Name'] == 'running'],
@@ -162,7 +164,7 @@ class Create(Names, Flavors, Images):
         taken = [each['DeviceName'] for each in known['BlockDeviceMappings']]
         for volume in volumes:
             taken.append(free_device(taken))
-            self.ec2.attach_volume(InstanceId=instance['InstanceId'], VolumeId=volume['VolumeId'], Device=taken[-1])
+            self.ec2.attach_volume(InstanceId=instance['InstanceId'], VolumeId=volume.id, Device=taken[-1])
         self.ec2.delete_tags(Resources=[instance['InstanceId']], Tags=[{'Key': MAKER}, {'Key': 'attaching'}])
 
     # the end

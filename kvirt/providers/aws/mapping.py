@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from kvirt.errors import InvalidInput
-from kvirt.providers.aws.account import created, name_of, tags_of
+from kvirt.providers.aws.account import created, tags_of
 from kvirt.providers.families.marks import COMPUTED, check_field, iso_date, unshown
 from kvirt.shapes import DiskShape, Flavor, NicShape, Status, VmInfo, VmRow
 
@@ -56,13 +56,13 @@ def address_of(instance: Mapping[str, Any]) -> str | None:
     return instance.get('PublicIpAddress') or private
 
 
-def vm_info(instance: Mapping[str, Any], flavors: Mapping[str, Flavor], volumes: Iterable[Mapping[str, Any]],
+def vm_info(instance: Mapping[str, Any], flavors: Mapping[str, Flavor], disks: Sequence[DiskShape],
             snapshots: Iterable[str], networks: Mapping[str, str]) -> VmInfo:
-    """Map an instance to all that is known of it: its *volumes*, *snapshots* oldest first, names of *networks* by id."""
+    """Map an instance to all that is known of it: its *disks*, *snapshots* oldest first, names of *networks* by id."""
     row = vm_row(instance, flavors)
     info = cast(VmInfo, {**fields_of(instance), **row, **flags_of(instance, flavors.get(row['flavor']))})
     info['nets'] = [_nic(number, card, networks) for number, card in enumerate(_cards(instance))]
-    info['disks'] = disks_of(instance, volumes)
+    info['disks'] = list(disks)
     info['snapshots'] = [{'snapshot': name, 'current': False} for name in snapshots]
     info['creationdate'] = iso_date(created(instance))
     info['sublocation'] = instance['Placement'].get('AvailabilityZone', '')
@@ -95,23 +95,3 @@ def _nic(number: int, card: Mapping[str, Any], networks: Mapping[str, str]) -> N
     net = networks.get(card['VpcId'], card['VpcId'])
     return {'device': f'eth{number}', 'mac': card['MacAddress'].lower(), 'net': net, 'type': card.get('InterfaceType', ''),
             'ip': card.get('PrivateIpAddress', '')}
-
-
-def disks_of(instance: Mapping[str, Any], volumes: Iterable[Mapping[str, Any]]) -> list[DiskShape]:
-    """Map the disks of an instance; the root disk comes first."""
-    known = {volume['VolumeId']: volume for volume in volumes}
-    root = instance.get('RootDeviceName')
-    attached = sorted(instance.get('BlockDeviceMappings', ()),
-                      key=lambda each: (each['DeviceName'] != root, each['DeviceName']))
-    return [_disk(each['DeviceName'], known[each['Ebs']['VolumeId']]) for each in attached
-            if each['Ebs']['VolumeId'] in known]
-
-
-def _disk(device: str, volume: Mapping[str, Any]) -> DiskShape:
-    return {'device': device, 'size': volume['Size'], 'format': 'raw', 'type': volume['VolumeType'],
-            'path': volume['VolumeId']}
-
-
-def disk_name(volume: Mapping[str, Any]) -> str:
-    """Return what a volume is called: its name, else its id."""
-    return name_of(volume) or str(volume['VolumeId'])

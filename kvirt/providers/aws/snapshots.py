@@ -13,14 +13,14 @@ from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, NotFound
 from kvirt.names import did_you_mean
 from kvirt.providers.aws.account import pages, tags_of, to_tags
-from kvirt.providers.aws.storage import Storage
+from kvirt.providers.aws.storage import create_volume
 from kvirt.providers.aws.vms import Vms
 from kvirt.providers.aws.volumes import DEFAULT_TYPE, speed_of
 from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
 from kvirt.undo import Undo
 
 
-class Snapshots(Vms, Storage):
+class Snapshots(Vms):
     """The snapshots of VMs."""
 
     def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -70,10 +70,10 @@ class Snapshots(Vms, Storage):
         if running:
             self.allowed(instance, 'stoppable')
         old = {each['DeviceName']: each['Ebs'] for each in instance['BlockDeviceMappings'] if each['DeviceName'] in parts}
-        before = {each['Attachments'][0]['Device']: each for each in self.volumes_of(instance)}
+        before = {volume.device: volume.native for volume in self.volumes_of(self.machine_of(instance))}
         request = new_request()
         with Undo().translating(self.translate) as undo:
-            undo.add(f'the new disks of VM {base}', lambda: self._unmake_volumes(ec2, request))
+            undo.add(f'the new disks of VM {base}', lambda: self.unmake_volumes(MARK, request))
             fresh = {device: self._copied(ec2, instance, part, before.get(device, {}), request)
                      for device, part in parts.items()}
             if running:
@@ -84,7 +84,7 @@ class Snapshots(Vms, Storage):
                 if device in old:
                     ec2.detach_volume(VolumeId=old[device]['VolumeId'], InstanceId=vm)
                     self.await_volume(ec2, old[device]['VolumeId'], 'available')
-                self._attach(ec2, volume, vm, device, ours=old.get(device, {}).get('DeleteOnTermination', True))
+                self.give_disk(ec2, volume, vm, device, ours=old.get(device, {}).get('DeleteOnTermination', True))
             ec2.delete_tags(Resources=list(fresh.values()), Tags=[{'Key': MAKER}])
         for each in old.values():
             ec2.delete_volume(VolumeId=each['VolumeId'])
@@ -97,8 +97,9 @@ class Snapshots(Vms, Storage):
         kind = old.get('VolumeType', DEFAULT_TYPE)
         asked = {'SnapshotId': part['SnapshotId'], 'VolumeType': kind, **speed_of(kind, part['VolumeSize'])}
         tags = {key: value for key, value in tags_of(old).items() if not key.startswith('aws:')}
-        return self._make(ec2, instance['Placement']['AvailabilityZone'], asked,
-                          {**tags, MARK: request, MAKER: maker(time.time())})
+        made = create_volume(ec2, instance['Placement']['AvailabilityZone'], asked,
+                             {**tags, MARK: request, MAKER: maker(time.time())})
+        return str(made['VolumeId'])
 
     def _put_back(self, ec2: Any, vm: str, old: Mapping[str, Mapping[str, Any]]) -> None:
         """Give a VM the disks that it had."""
@@ -109,7 +110,7 @@ class Snapshots(Vms, Storage):
                 ec2.detach_volume(VolumeId=now[device], InstanceId=vm)
                 self.await_volume(ec2, now[device], 'available')
             if now.get(device) != before['VolumeId']:
-                self._attach(ec2, before['VolumeId'], vm, device, ours=before.get('DeleteOnTermination', True))
+                self.give_disk(ec2, before['VolumeId'], vm, device, ours=before.get('DeleteOnTermination', True))
 
 
 def _device(part: Mapping[str, Any]) -> str:

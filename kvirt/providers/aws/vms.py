@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kvirt.base import unsupported, waits
@@ -10,7 +10,7 @@ from kvirt.base.vms import Rows
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.parallel import in_parallel
 from kvirt.providers.aws import mapping
-from kvirt.providers.aws.account import PAGE, pages, tags_of, to_tags
+from kvirt.providers.aws.account import tags_of, to_tags
 from kvirt.providers.aws.create import Create
 from kvirt.providers.aws.wellknown import native_arch
 from kvirt.shapes import VmInfo
@@ -82,12 +82,7 @@ class Vms(Create):
         instance = self.instance(name)
         snapshots = dict.fromkeys(tags_of(each)['snapshot'] for each in self.snapshots_of_vm(instance))
         return mapping.vm_info(instance, self.types_of([instance['InstanceType']], instance['Region']),
-                               self.volumes_of(instance), snapshots, self.network_names(instance['Region']))
-
-    def volumes_of(self, instance: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-        """Return the volumes that are attached to an instance."""
-        return pages(self.ec2_of(instance), 'describe_volumes', 'Volumes',
-                     {'attachment.instance-id': [instance['InstanceId']]}, size=PAGE // 2)
+                               self.disks_of(self.machine_of(instance)), snapshots, self.network_names(instance['Region']))
 
     def _exists(self, name: str) -> bool:
         return bool(self.named(name))
