@@ -257,7 +257,7 @@ class Account(Machines):
         """Return the EBS snapshots that make up the snapshots of a VM, oldest first."""
         raise NotImplementedError
 
-    def release_addresses(self, instance: Mapping[str, Any]) -> None:
+    def detach_addresses(self, instance: Mapping[str, Any]) -> None:
         """Detach the elastic addresses of an instance: none is made for a VM, so all stay."""
         raise NotImplementedError
 

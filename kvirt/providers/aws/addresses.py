@@ -27,21 +27,21 @@ class Addresses(Floating, Account):
             return pages(ec2, 'describe_addresses', 'Addresses', filters)
         return list(map(_address, self.everywhere(read, regions)))
 
-    def reserve(self, name: str, request: str) -> Address:
+    def reserve_address(self, name: str, request: str) -> Address:
         with boto.about(f'floating address {name}'):
             made = self.ec2.allocate_address(Domain='vpc', TagSpecifications=[
                 {'ResourceType': 'elastic-ip', 'Tags': to_tags({'Name': name, MARK: request})}])
             if boto.retried(made):  # then the first attempt may have taken one too
                 for twin in self._addresses({f'tag:{MARK}': [request]}, [self.here]):
                     if twin.id != made['AllocationId']:
-                        self.release(twin)
+                        self.release_address(twin)
         return _address({**made, 'Region': self.here})
 
-    def release(self, address: Address) -> None:
+    def release_address(self, address: Address) -> None:
         with boto.unless_gone():
             self.ec2_of(address.native).release_address(AllocationId=address.id)
 
-    def assign(self, address: Address, machine: Machine) -> None:
+    def assign_address(self, address: Address, machine: Machine) -> None:
         instance = machine.native
         if address.place != instance['Region']:
             raise Conflict(f"floating address {address.name} is in {address.place}, and VM {machine.name} in "
@@ -52,13 +52,13 @@ class Addresses(Floating, Account):
             self.ec2_of(instance).associate_address(AllocationId=address.id, **target,
                                                     AllowReassociation=bool(address.native.get('AssociationId')))
 
-    def unassign(self, address: Address) -> None:
+    def unassign_address(self, address: Address) -> None:
         if address.native.get('AssociationId'):
             self.ec2_of(address.native).disassociate_address(AssociationId=address.native['AssociationId'])
 
-    def release_addresses(self, instance: Mapping[str, Any]) -> None:
+    def detach_addresses(self, instance: Mapping[str, Any]) -> None:
         for address in self._addresses({'instance-id': [instance['InstanceId']]}, [instance['Region']]):
-            self.unassign(address)
+            self.unassign_address(address)
 
 
 def _address(native: Mapping[str, Any]) -> Address:

@@ -32,7 +32,6 @@ from kvirt.providers.families.marks import MAKER, MARK, fields_of, maker, new_re
 from kvirt.providers.families.volumes import Volume
 from kvirt.shapes import Flavor
 from kvirt.spec import DiskSpec, VmSpec
-from kvirt.undo import Undo
 from kvirt.wait import CANCEL, until
 
 USER_DATA_LIMIT = 16384
@@ -73,7 +72,7 @@ class Create(Names, Flavors, Storage):
             spec = msgspec.structs.replace(spec, sublocation=existing[0].place)
         asked = self._asked_for(name, spec, guest, request, existing)
         groups: list[str] = []
-        with Undo().translating(self.translate) as undo:
+        with self.undo() as undo:
             undo.add('its security group', lambda: self.reap_groups(self.here, groups))
             groups += self.groups_for(spec, asked['NetworkInterfaces'])
             CANCEL.check()
@@ -184,7 +183,7 @@ class Create(Names, Flavors, Storage):
         kept = [each['Ebs']['VolumeId'] for each in instance.get('BlockDeviceMappings', ())
                 if not each['Ebs'].get('DeleteOnTermination')]
         # What belongs to it goes first: were it left when the VM is gone, nobody would know what it was for.
-        self.release_addresses(instance)
+        self.detach_addresses(instance)
         self.release_dns(instance)
         for snapshot in taken:
             ec2.delete_snapshot(SnapshotId=snapshot['SnapshotId'])

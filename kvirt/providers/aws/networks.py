@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -10,14 +9,13 @@ from typing import Any, cast
 from kvirt import units
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
-from kvirt.names import did_you_mean
 from kvirt.providers.aws.account import name_of, pages, tags_of, to_tags
 from kvirt.providers.aws.nics import Nics, made_once, marked
-from kvirt.providers.aws.vpcs import DEFAULT, Topology
-from kvirt.providers.families import boto
+from kvirt.providers.aws.vpcs import DEFAULT
+from kvirt.providers.families import boto, cloud
 from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
+from kvirt.providers.families.networks import check_overlap, free_range
 from kvirt.shapes import NetworkShape
-from kvirt.undo import Undo
 
 _OUTSIDE = '0.0.0.0/0'
 
@@ -28,20 +26,19 @@ class Networks(Nics):
     def _create_network(self, name: str, cidr: str | None, dhcp: bool, nat: bool, domain: str | None, plan: str,
                         overrides: Mapping[str, Any]) -> None:
         _always_dhcp(dhcp)
-        own = _settings(overrides, ('subnet_cidr', 'az'))
+        own = cloud.check_settings('a new network', overrides, ('subnet_cidr', 'az'))
         topology = self.topology([self.here])
         names = self.names_in(topology)
         if name in (self.vpc_name(vpc) for vpc in topology.vpcs):
             raise AlreadyExists(f'network {name} exists')
-        wanted = _range(cidr, topology)
-        for vpc in topology.vpcs:
-            if any(wanted.overlaps(other) for other in _ranges(vpc)):
-                raise Conflict(f"{wanted} of network {name} overlaps {vpc['CidrBlock']} of network {names[vpc['VpcId']]}")
+        taken = [(names[vpc['VpcId']], each) for vpc in topology.vpcs for each in _ranges(vpc)]
+        wanted = _range(cidr) if cidr else free_range([each for _, each in taken], 16)
+        check_overlap(name, str(wanted), taken)
         half = next(wanted.subnets(new_prefix=min(wanted.prefixlen + 1, 28)))  # the rest is left for further subnets
         part = units.network(str(own.get('subnet_cidr', half)))
         request = new_request()
         marks = {MARK: request, 'Name': name, 'plan': plan, **({'domain': domain} if domain else {})}
-        with boto.about(f'network {name}'), Undo().translating(self.translate) as undo:
+        with boto.about(f'network {name}'), self.undo() as undo:
             undo.add(f'network {name}', lambda: dismantle(self.ec2, request))
             made = made_once(self.ec2, 'vpc', {**marks, MAKER: maker(time.time())}, CidrBlock=str(wanted))
             vpc = {**made, 'Region': self.here}
@@ -98,7 +95,7 @@ class Networks(Nics):
     def _update_network(self, name: str, dhcp: bool | None, nat: bool | None, domain: str | None, plan: str | None,
                         overrides: Mapping[str, Any]) -> None:
         _always_dhcp(dhcp)
-        _settings(overrides, ())
+        cloud.check_settings('a network', overrides, ())
         if nat is not None:
             raise NotSupported('a network of AWS stays isolated or not as it was made')
         vpc = self.vpc(name)
@@ -124,13 +121,13 @@ class Networks(Nics):
         _always_dhcp(dhcp)
         if domain:
             raise NotSupported('a subnet of AWS has no domain of its own', hint='Give it to the network')
-        own = _settings(overrides, ('network', 'az', 'private'))
+        own = cloud.check_settings('a subnet', overrides, ('network', 'az', 'private'))
         topology = self.topology()
         vpc = self.vpc(str(own.get('network', DEFAULT)), topology)
         if any(self.subnet_name(subnet) == name for subnet in topology.subnets):
             raise AlreadyExists(f'subnet {name} exists')
         ec2, request = self.ec2_of(vpc), new_request()
-        with boto.about(f'subnet {name}'), Undo().translating(self.translate) as undo:
+        with boto.about(f'subnet {name}'), self.undo() as undo:
             undo.add(f'subnet {name}', lambda: self._drop_subnet(ec2, {f'tag:{MARK}': [request]}))
             zone = own.get('az') or self.options.zone
             subnet = self._new_subnet(vpc, name, str(units.network(cidr)), {MARK: request, 'plan': plan}, zone)
@@ -163,7 +160,7 @@ class Networks(Nics):
         self.forget_groups()
 
     def _update_subnet(self, name: str, overrides: Mapping[str, Any]) -> None:
-        changes = _settings(overrides, ('plan',))
+        changes = cloud.check_settings('a subnet', overrides, ('plan',))
         subnet = self.subnet(name, self.topology())
         if changes:
             self.ec2_of(subnet).create_tags(Resources=[subnet['SubnetId']], Tags=to_tags({'plan': str(changes['plan'])}))
@@ -234,27 +231,14 @@ def _always_dhcp(dhcp: bool | None) -> None:
         raise NotSupported('a network of AWS is never without DHCP')
 
 
-def _settings(overrides: Mapping[str, Any], known: Sequence[str]) -> Mapping[str, Any]:
-    for key in overrides:
-        if key not in known:
-            raise InvalidInput(f"unknown setting of a network of AWS '{key}'{did_you_mean(key, known)}")
-    return overrides
-
-
-def _range(cidr: str | None, topology: Topology) -> ipaddress.IPv4Network:
-    """Return the addresses of a new VPC: those of *cidr*, else the first /16 of 10.0.0.0/8 that no other has."""
-    if cidr is None:
-        taken = [other for vpc in topology.vpcs for other in _ranges(vpc)]
-        for wanted in ipaddress.IPv4Network('10.0.0.0/8').subnets(new_prefix=16):
-            if not any(wanted.overlaps(other) for other in taken):
-                return wanted
-        raise Conflict('no range of addresses is free', hint='Give a cidr')
+def _range(cidr: str) -> units.Network:
+    """Return *cidr* if a VPC can have these addresses. InvalidInput."""
     given = units.network(cidr)
-    if not isinstance(given, ipaddress.IPv4Network) or not 16 <= given.prefixlen <= 28:
+    if given.version != 4 or not 16 <= given.prefixlen <= 28:
         raise InvalidInput(f'{cidr} can not be the addresses of a network of AWS', hint='Give an IPv4 range of /16 to /28')
     return given
 
 
-def _ranges(vpc: Mapping[str, Any]) -> list[ipaddress.IPv4Network]:
-    return [ipaddress.IPv4Network(each['CidrBlock']) for each in vpc.get('CidrBlockAssociationSet', ())
+def _ranges(vpc: Mapping[str, Any]) -> list[str]:
+    return [each['CidrBlock'] for each in vpc.get('CidrBlockAssociationSet', ())
             if each.get('CidrBlockState', {}).get('State', 'associated') == 'associated']

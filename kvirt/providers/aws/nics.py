@@ -14,7 +14,6 @@ from kvirt.providers.aws.securitygroups import SecurityGroups, allowed, to_rules
 from kvirt.providers.aws.vpcs import is_ours, users_of
 from kvirt.providers.families import boto
 from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
-from kvirt.undo import Undo
 from kvirt.wait import until
 
 T = TypeVar('T')
@@ -36,7 +35,7 @@ class Nics(SecurityGroups):
         [subnet] = self.choose_subnets([network], instance['Placement']['AvailabilityZone'], topology)
         taken = {card['Attachment']['DeviceIndex'] for card in instance['NetworkInterfaces']}
         number = next(index for index in range(len(taken) + 1) if index not in taken)
-        with boto.about(f'network card on {network} for VM {name}'), Undo().translating(self.translate) as undo:
+        with boto.about(f'network card on {network} for VM {name}'), self.undo() as undo:
             undo.add(f'network card of VM {name}', lambda: self._drop_cards(ec2, {f'tag:{MARK}': [request]}))
             card = made_once(ec2, 'network_interface', {MARK: request, MAKER: maker(time.time())},
                              SubnetId=subnet['SubnetId'], Groups=self._groups_of_card(instance, subnet))

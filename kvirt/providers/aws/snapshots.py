@@ -17,7 +17,6 @@ from kvirt.providers.aws.storage import create_volume
 from kvirt.providers.aws.vms import Vms
 from kvirt.providers.aws.volumes import DEFAULT_TYPE, speed_of
 from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
-from kvirt.undo import Undo
 
 
 class Snapshots(Vms):
@@ -72,7 +71,7 @@ class Snapshots(Vms):
         old = {each['DeviceName']: each['Ebs'] for each in instance['BlockDeviceMappings'] if each['DeviceName'] in parts}
         before = {volume.device: volume.native for volume in self.volumes_of(self.machine_of(instance))}
         request = new_request()
-        with Undo().translating(self.translate) as undo:
+        with self.undo() as undo:
             undo.add(f'the new disks of VM {base}', lambda: self.unmake_volumes(MARK, request))
             fresh = {device: self._copied(ec2, instance, part, before.get(device, {}), request)
                      for device, part in parts.items()}

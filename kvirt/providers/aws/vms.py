@@ -14,7 +14,6 @@ from kvirt.providers.aws.account import tags_of, to_tags
 from kvirt.providers.aws.create import Create
 from kvirt.providers.aws.wellknown import native_arch
 from kvirt.shapes import VmInfo
-from kvirt.undo import Undo
 from kvirt.wait import until
 
 STOP_SECONDS = 600.0
@@ -141,7 +140,7 @@ class Vms(Create):
             ec2.modify_instance_attribute(InstanceId=vm, InstanceType={'Value': type_})
             ec2.start_instances(InstanceIds=[vm])
 
-        with Undo().translating(self.translate) as undo:
+        with self.undo() as undo:
             undo.add(f'the stop of VM {name}', lambda: resume(instance['InstanceType']))
             self.stop_and_wait(instance)
             resume(new.name)  # there may be no room for the new type

@@ -32,7 +32,7 @@ class Addresses(Floating, Account):
             yield Address(id=each['ip'], name=named.get(each['ip'], each['ip']), ip=each['ip'], place=mapping.region(each),
                           vm_id=str(droplet['id']) if droplet else None, vm=droplet.get('name'))
 
-    def reserve(self, name: str, request: str) -> Address:
+    def reserve_address(self, name: str, request: str) -> Address:
         with self.undo() as undo:
             try:
                 address = self.api.post('/reserved_ips', {'region': self.made_in()})['reserved_ip']['ip']
@@ -40,19 +40,19 @@ class Addresses(Floating, Account):
                 error.hint = "An address may have been taken: 'kvirt list floating-ip' shows it under no other name"
                 raise
             reserved = Address(id=address, name=name, ip=address)
-            undo.add(f'address {address}', lambda: self.release(reserved))
+            undo.add(f'address {address}', lambda: self.release_address(reserved))
             self.tag([_tag(reserved)])
         return reserved
 
-    def release(self, address: Address) -> None:
+    def release_address(self, address: Address) -> None:
         self.insist(lambda: self.api.delete(f'/reserved_ips/{address.ip}'), f'giving back the address {address.ip}')
         self.drop(f'/tags/{_tag(address)}')
 
-    def assign(self, address: Address, machine: Machine) -> None:
+    def assign_address(self, address: Address, machine: Machine) -> None:
         self._change_address(address, f'attaching {address.name} to {machine.name}', type='assign',
                              droplet_id=machine.native['id'])
 
-    def unassign(self, address: Address) -> None:
+    def unassign_address(self, address: Address) -> None:
         self._change_address(address, f'detaching {address.name}', type='unassign')
 
     def _change_address(self, address: Address, what: str, **body: Any) -> None:

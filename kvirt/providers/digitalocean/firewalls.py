@@ -55,7 +55,7 @@ class Firewalls(Shared, Networks):
     def _list_security_groups(self, network: str | None = None) -> list[str]:
         """Return all of them: a firewall belongs to no network."""
         if network is not None:
-            self.vpc_named(network)
+            self.network_named(network)
         return sorted(each['name'] for each in self.shared('group'))
 
     def _create_security_group(self, name: str, overrides: Mapping[str, Any] | None = None) -> None:

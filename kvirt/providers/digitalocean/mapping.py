@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from kvirt.guest import images
 from kvirt.providers.families import marks, rules
+from kvirt.providers.families.networks import Network
 from kvirt.providers.families.volumes import Volume
 from kvirt.rules import EVERYWHERE
 from kvirt.shapes import DiskShape, Flavor, NetworkShape, NicShape, Rule, Status, VmInfo, VmRow
@@ -69,17 +70,17 @@ def vm_row(droplet: Thing) -> VmRow:
             'memory': droplet.get('memory') or 0, 'location': region(droplet)}
 
 
-def vm_info(droplet: Thing, network: str, volumes: Sequence[DiskShape], snapshots: Iterable[str]) -> VmInfo:
+def vm_info(droplet: Thing, vpc: str, volumes: Sequence[DiskShape], snapshots: Iterable[str]) -> VmInfo:
     """Map a droplet to all that is known of it, with the name of its VPC, its volumes and snapshots."""
     row = vm_row(droplet)
     fields = marks.unshown(marks.from_tags(droplet.get('tags') or ()))
-    card: NicShape = {'device': 'eth1' if address(droplet, 'public') else 'eth0', 'net': network, 'type': 'vpc'}
+    card: NicShape = {'device': 'eth1' if address(droplet, 'public') else 'eth0', 'net': vpc, 'type': 'vpc'}
     if private := address(droplet, 'private'):
         card['ip'] = private
     root: DiskShape = {'device': 'vda', 'size': droplet.get('disk') or 0, 'format': 'raw', 'type': 'local',
                        'path': '/dev/vda'}
     return cast(VmInfo, {
-        'user': 'root', **fields, **row, 'nets': [card] if network else [], 'disks': [root, *volumes],
+        'user': 'root', **fields, **row, 'nets': [card] if vpc else [], 'disks': [root, *volumes],
         'snapshots': [{'snapshot': name, 'current': False} for name in snapshots], 'autostart': True,
         'creationdate': marks.iso_date(droplet['created_at']), 'native_status': native_status(droplet),
         'securitygroups': labelled('group', droplet.get('tags') or ()), 'stoppable': True, 'rebootable': True,
@@ -148,12 +149,13 @@ def image_name(image: Thing) -> str:
     return str(image.get('slug') or image.get('name') or image['id'])
 
 
-def network_shape(vpc: Thing) -> NetworkShape:
+def network(vpc: Thing) -> Network:
     """Map a VPC. What DigitalOcean has no field for stands in its description."""
     fields = marks.from_tags((vpc.get('description') or '').split())
     shape = {'cidr': vpc['ip_range'], 'dhcp': True, 'type': 'vpc', 'mode': 'nat', 'plan': fields.get('plan', ''),
              'id': vpc['id'], 'location': region(vpc), 'default': bool(vpc.get('default'))}
-    return cast(NetworkShape, shape)
+    return Network(id=vpc['id'], name=vpc['name'], cidr=vpc['ip_range'], row=cast(NetworkShape, shape),
+                   place=region(vpc), fields=fields)
 
 
 # firewalls

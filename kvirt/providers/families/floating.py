@@ -32,7 +32,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     """What has it, in words, where that is no VM."""
 
     request: str | None = None
-    """What ``reserve`` was told to remember, where an address can bear it."""
+    """What ``reserve_address`` was told to remember, where an address can bear it."""
 
     native: Any = None
     """The address as the platform tells it."""
@@ -50,22 +50,22 @@ class Floating(Machines):
         """Return the addresses in the client's location."""
         raise NotImplementedError
 
-    def reserve(self, name: str, request: str) -> Address:
+    def reserve_address(self, name: str, request: str) -> Address:
         """Take an address of the platform under *name*, which bears *request* if it can.
 
         Where it can't, this undoes by itself what did not succeed.
         """
         raise NotImplementedError
 
-    def release(self, address: Address) -> None:
+    def release_address(self, address: Address) -> None:
         """Give back an address that nothing has; wait for one that was unassigned just before. One that is gone is fine."""
         raise NotImplementedError
 
-    def assign(self, address: Address, machine: Machine) -> None:
+    def assign_address(self, address: Address, machine: Machine) -> None:
         """Point an address that no VM has to a VM. Conflict when it is elsewhere."""
         raise NotImplementedError
 
-    def unassign(self, address: Address) -> None:
+    def unassign_address(self, address: Address) -> None:
         """Take an address from what has it."""
         raise NotImplementedError
 
@@ -77,20 +77,20 @@ class Floating(Machines):
         request = marks.new_request()
         with self.undo() as undo:
             undo.add(f'floating address {name}', lambda: self._unreserve(request))
-            return {'ip': self.reserve(name, request).ip}
+            return {'ip': self.reserve_address(name, request).ip}
 
     def _unreserve(self, request: str) -> None:
         for address in self.addresses():
             if address.request == request:
-                self.release(address)
+                self.release_address(address)
 
     @waits
     def _delete_floating_ip(self, name: str) -> None:
         address = _find(name, self.addresses())
         self._need_unassigned(address)
         if address.vm_id:  # a VM that is going away
-            self.unassign(address)
-        self.release(address)
+            self.unassign_address(address)
+        self.release_address(address)
 
     @waits
     def _attach_floating_ip(self, name: str, vm: str) -> None:
@@ -102,13 +102,13 @@ class Floating(Machines):
         others = [each.name for each in known if each.vm_id == machine.id]
         if others and self.one_address_each:
             raise Conflict(f"VM {vm} has a floating address already: {', '.join(others)}", hint='Detach it first')
-        self.assign(address, machine)
+        self.assign_address(address, machine)
 
     @waits
     def _detach_floating_ip(self, name: str) -> None:
         address = _find(name, self.addresses())
         if address.vm_id or address.other:
-            self.unassign(address)
+            self.unassign_address(address)
 
     def _list_floating_ips(self) -> dict[str, dict[str, Any]]:
         known = list(self.addresses())

@@ -19,16 +19,16 @@ class Addresses(Floating, Account):
     def addresses(self) -> Iterator[Address]:
         return map(mapping.floating, self.conn.floating_ips.get_all())
 
-    def reserve(self, name: str, request: str) -> Address:
+    def reserve_address(self, name: str, request: str) -> Address:
         return mapping.floating(self.conn.floating_ips.create(
             'ipv4', name=name, labels={marks.MARK: request},
             home_location=Location(name=self.usual_place)).floating_ip)
 
-    def release(self, address: Address) -> None:
+    def release_address(self, address: Address) -> None:
         self.gone(address.native)
 
-    def assign(self, address: Address, machine: Machine) -> None:
+    def assign_address(self, address: Address, machine: Machine) -> None:
         self.done(self.patiently(f'attaching {address.name}', lambda: address.native.assign(machine.native)))
 
-    def unassign(self, address: Address) -> None:
+    def unassign_address(self, address: Address) -> None:
         self.done(self.patiently(f'detaching {address.name}', address.native.unassign))

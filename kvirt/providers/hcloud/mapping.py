@@ -8,6 +8,7 @@ from typing import Any, cast
 from kvirt.guest import images
 from kvirt.providers.families import marks
 from kvirt.providers.families.floating import Address
+from kvirt.providers.families.networks import Network
 from kvirt.providers.families.volumes import Volume
 from kvirt.shapes import DiskShape, DnsRecord, Flavor, LoadBalancerShape, NetworkShape, Rule, Status, VmInfo, VmRow
 
@@ -143,14 +144,15 @@ def rules(firewall: Native) -> list[Rule]:
     return found
 
 
-def network(native: Native) -> NetworkShape:
+def network(native: Native) -> Network:
     """Map a network."""
     fields = marks.from_labels(native.labels or {})
     shape: dict[str, Any] = {'cidr': native.ip_range, 'dhcp': True, 'type': 'cloud', 'mode': 'isolated',
                              'plan': fields.get('plan', ''), 'id': str(native.id),
                              'routes': [{'destination': route.destination, 'gateway': route.gateway}
                                         for route in native.routes or ()]}
-    return cast(NetworkShape, {**shape, **({'domain': fields['domain']} if 'domain' in fields else {})})
+    row = cast(NetworkShape, {**shape, **({'domain': fields['domain']} if 'domain' in fields else {})})
+    return Network(id=str(native.id), name=native.name, cidr=native.ip_range, row=row, fields=fields, native=native)
 
 
 def record(rrset: Native, zone: str) -> DnsRecord:

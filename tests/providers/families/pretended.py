@@ -94,21 +94,21 @@ class Memory(Blocks, Floating):
         self.asked.append('addresses')
         return list(self.ips.values())
 
-    def reserve(self, name: str, request: str) -> Address:
+    def reserve_address(self, name: str, request: str) -> Address:
         native = f'a{len(self.ips) + 1}'
         self.ips[native] = Address(id=native, name=name, ip=f'192.0.2.{len(self.ips) + 1}', request=request)
         self.served('reserve')
         return self.ips[native]
 
-    def release(self, address: Address) -> None:
+    def release_address(self, address: Address) -> None:
         if self.ips[address.id].vm_id:
             raise Conflict('it is assigned')
         del self.ips[address.id]
 
-    def assign(self, address: Address, machine: Machine) -> None:
+    def assign_address(self, address: Address, machine: Machine) -> None:
         self.ips[address.id] = msgspec.structs.replace(address, vm_id=machine.id)
         self.served('assign')
 
-    def unassign(self, address: Address) -> None:
+    def unassign_address(self, address: Address) -> None:
         self.ips[address.id] = msgspec.structs.replace(address, vm_id=None)
         self.served('unassign')
