@@ -102,7 +102,8 @@ class Storage(Volumes, Images):
 
     def detach_volume(self, volume: Volume) -> None:
         for vm in volume.vms:
-            self.ec2_of(volume.native).detach_volume(VolumeId=volume.id, InstanceId=vm)
+            with boto.unless_gone():
+                self.ec2_of(volume.native).detach_volume(VolumeId=volume.id, InstanceId=vm)
 
     def grow_volume(self, volume: Volume, size: int) -> None:
         self.ec2_of(volume.native).modify_volume(VolumeId=volume.id, Size=size)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, ClassVar
 
+from kvirt.errors import NotFound
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.account import EVERYWHERE, Account
 from kvirt.providers.families import blocks, cloud, marks
@@ -50,7 +52,8 @@ class Storage(blocks.Blocks, Account):
 
     def detach_volume(self, volume: Volume) -> None:
         for droplet in volume.native['droplet_ids']:
-            self._change_volume(volume, f'detaching volume {volume.name}', type='detach', droplet_id=droplet)
+            with suppress(NotFound):
+                self._change_volume(volume, f'detaching volume {volume.name}', type='detach', droplet_id=droplet)
 
     def grow_volume(self, volume: Volume, size: int) -> None:
         self._change_volume(volume, f'resizing volume {volume.name}', type='resize', size_gigabytes=size)

@@ -98,7 +98,7 @@ class Volumes(Machines):
         raise NotImplementedError
 
     def detach_volume(self, volume: Volume) -> None:
-        """Take a volume from the VM that has it."""
+        """Take a volume from the VM that has it. One that it has let go of meanwhile, as a VM that is deleted, is fine."""
         raise NotImplementedError
 
     def grow_volume(self, volume: Volume, size: int) -> None:

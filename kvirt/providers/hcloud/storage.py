@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import ClassVar
 
 from hcloud.locations.domain import Location
 
+from kvirt.errors import NotFound
 from kvirt.providers.families import blocks, marks
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.volumes import NewVolume, Volume
@@ -51,7 +53,8 @@ class Storage(blocks.Blocks, Images):
         return volume
 
     def detach_volume(self, volume: Volume) -> None:
-        self.done(self.patiently(f'detaching volume {volume.name}', volume.native.detach))
+        with suppress(NotFound):
+            self.done(self.patiently(f'detaching volume {volume.name}', volume.native.detach))
 
     def grow_volume(self, volume: Volume, size: int) -> None:
         self.done(volume.native.resize(size))
