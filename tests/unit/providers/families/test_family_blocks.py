@@ -7,16 +7,21 @@ from typing import Any
 import pytest
 
 from kvirt.errors import InvalidInput, KvirtError, NotFound
-from kvirt.providers.families import blocks, cloud
+from kvirt.providers.families import cloud
+from kvirt.providers.families.volumes import NewVolume, next_name
 from kvirt.shapes import Flavor
 from kvirt.spec import decode_vm
+from tests.providers.families.pretended import Memory
 
 FLAVOR = Flavor(name='small', numcpus=1, memory=1024, disk=20)
 
 
 def planned(*disks: Any, taken: tuple[str, ...] = (), **keywords: Any) -> tuple[list[str], dict[str, int]]:
-    spec = decode_vm({'disks': list(disks), **keywords})
-    return blocks.planned('web', spec, FLAVOR, lambda: taken, lambda name: f'<{name}>')
+    memory, spec = Memory(), decode_vm({'disks': list(disks), **keywords})
+    for name in taken:
+        memory.make_volume(NewVolume(name=name, size=1, place='here', fields={}))
+    there, new = memory.planned('web', spec, FLAVOR, 'here')
+    return [f'<{volume.name}>' for volume in there], new
 
 
 def test_further_disks_are_there_or_made() -> None:
@@ -28,9 +33,9 @@ def test_further_disks_are_there_or_made() -> None:
 
 
 def test_without_further_disks_nobody_is_asked() -> None:
-    def asked() -> tuple[str, ...]:
-        raise AssertionError
-    blocks.planned('web', decode_vm({}), FLAVOR, asked, str)
+    memory = Memory()
+    memory.planned('web', decode_vm({}), FLAVOR, 'here')
+    assert memory.asked == []
 
 
 @pytest.mark.parametrize(('disks', 'error', 'word'), [
@@ -47,8 +52,8 @@ def test_what_a_volume_can_not_have(disks: list[Any], error: type[KvirtError], w
 @pytest.mark.parametrize(('vm', 'name'), [('web', 'web-1'), ('Web_1.x', 'web-1-x-1'), ('9lives', 'v9lives-1'),
                                           ('x' * 63, f"{'x' * 58}-1")])
 def test_names_of_volumes(vm: str, name: str) -> None:
-    assert blocks.next_name(vm, []) == name
-    assert blocks.next_name(vm, [name]) == f'{name[:-1]}2'
+    assert next_name(vm, []) == name
+    assert next_name(vm, [name]) == f'{name[:-1]}2'
 
 
 @pytest.mark.parametrize('ports', [[], [0], [65536], ['http'], [None], [80, -1]])
