@@ -223,15 +223,6 @@ class Account(Machines):
 
     # What the areas need of one another. Each stands with the area that it belongs to.
 
-    def cards_for(self, spec: VmSpec) -> list[dict[str, Any]]:
-        """Return the ``NetworkInterfaces`` of RunInstances for the cards of *spec*, without groups; makes nothing.
-
-        Each has its subnet (as ``sublocation`` and the options want it) and static address, and goes with its VM; a
-        single one has a public address when ``publicip`` (AWS gives none at launch to a VM with several cards). NotFound
-        names a network or subnet. What is looked up is remembered for some seconds.
-        """
-        raise NotImplementedError
-
     def groups_for(self, spec: VmSpec, cards: Sequence[dict[str, Any]]) -> list[str]:
         """Put security groups in *cards* (``Groups``): the shared one of the VM's rules, and those it names.
 
@@ -249,16 +240,8 @@ class Account(Machines):
         """Delete those of *groups* (ids) that are shared ones of ours and that nothing uses any more."""
         raise NotImplementedError
 
-    def network_names(self, region: str) -> dict[str, str]:
-        """Return the names of VPCs and subnets by id, as ``list_networks`` and ``list_subnets`` call them."""
-        raise NotImplementedError
-
     def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the EBS snapshots that make up the snapshots of a VM, oldest first."""
-        raise NotImplementedError
-
-    def detach_addresses(self, instance: Mapping[str, Any]) -> None:
-        """Detach the elastic addresses of an instance: none is made for a VM, so all stay."""
         raise NotImplementedError
 
     def release_dns(self, instance: Mapping[str, Any]) -> None:

@@ -57,6 +57,7 @@ class Addresses(Floating, Account):
             self.ec2_of(address.native).disassociate_address(AssociationId=address.native['AssociationId'])
 
     def detach_addresses(self, instance: Mapping[str, Any]) -> None:
+        """Detach the elastic addresses of an instance: none is made for a VM, so all stay."""
         for address in self._addresses({'instance-id': [instance['InstanceId']]}, [instance['Region']]):
             self.unassign_address(address)
 

@@ -302,7 +302,7 @@ def test_who_is_killed_before_the_volume_is_attached_leaves_an_orphan(wire: Wire
         raise Killed
 
     monkeypatch.setattr(aws, '_attach_existing', die)
-    monkeypatch.setattr('kvirt.providers.aws.create.Undo.__exit__', lambda *args: None)
+    monkeypatch.setattr('kvirt.undo.Undo.__exit__', lambda *args: None)
     monkeypatch.setattr('kvirt.providers.aws.create.maker', lambda now: 'elsewhere-1-1-0')
     with pytest.raises(Killed):
         create(aws, 'web', disks=[10, 'data'])
