@@ -67,6 +67,7 @@ class Storage(Volumes, Images):
         return ''
 
     def make_volume(self, wanted: NewVolume) -> Volume:
+        """Make a volume that is for no VM, and so is not waited for."""
         return self._made_volume(self.ec2, wanted)
 
     def make_disk(self, wanted: NewVolume, machine: Machine) -> Volume:

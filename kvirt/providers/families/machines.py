@@ -24,8 +24,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     mark: str
     """What volumes that go with this VM bear; see :func:`mark_of`."""
 
-    volumes: Sequence[str] = ()
-    """The ids of its volumes in the order of its disks, where the platform tells them with the VM."""
+    volumes: Sequence[str] | None = None
+    """The ids of its volumes in the order of its disks; None where the platform does not tell them with the VM."""
 
     native: Any = None
     """The VM as the platform tells it."""

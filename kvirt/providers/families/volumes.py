@@ -42,7 +42,7 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True):
     """What the VM that has it calls it; another name of it for users."""
 
     vms: Sequence[str] = ()
-    """The ids of the VMs that have it, or are getting it."""
+    """The ids of the VMs that have it, or are getting it, as in :class:`Machine`."""
 
     fields: Mapping[str, str] = {}
     """What ``make_volume`` was told to remember, as far as the volume still bears it."""
@@ -86,7 +86,7 @@ class Volumes(Machines):
         raise NotImplementedError
 
     def make_volume(self, wanted: NewVolume) -> Volume:
-        """Make a volume, and return when a VM can get it. InvalidInput for a name; NotFound for an image."""
+        """Make a volume; where a VM can't get it at once, wait. InvalidInput for a name; NotFound for an image."""
         raise NotImplementedError
 
     def drop_volume(self, volume: Volume) -> None:
@@ -127,7 +127,9 @@ class Volumes(Machines):
         return self.attach_volume(self.make_volume(wanted), machine)
 
     def volumes_of(self, machine: Machine) -> list[Volume]:
-        """Return the volumes of a VM in the order of its disks; for one that has none nothing is asked."""
+        """Return the volumes of a VM in the order of its disks. Nothing is asked for a VM that is told to have none."""
+        if machine.volumes is None:
+            return [volume for volume in self.read_volumes() if machine.id in volume.vms]
         known = {volume.id: volume for volume in self.read_volumes()} if machine.volumes else {}
         return [known[each] for each in machine.volumes if each in known]
 

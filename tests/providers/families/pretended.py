@@ -39,8 +39,7 @@ class Memory(Blocks, Floating):
     def machine(self, name: str) -> Machine:
         for known in self.vms.values():
             if name in (known.name, known.id):
-                held = [volume.id for volume in self.disks.values() if known.id in volume.vms]
-                return msgspec.structs.replace(known, volumes=held)
+                return known
         raise NotFound(f'VM {name} does not exist')
 
     def vm_names(self, ids: Collection[str]) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +94,19 @@ def test_disks_that_are_detached_stay_when_the_vm_goes() -> None:
         ok(memory.add_disk('web', size))
     assert ok(memory.detach_disks('web'))['disks'] == ['/dev/web-1', '/dev/web-2']
     assert all('kvirt' not in volume.fields and not volume.vms for volume in memory.disks.values())
+
+
+def test_the_order_of_disks_is_that_of_the_vm_where_it_is_told() -> None:
+    memory = Memory()
+    for size in (1, 2):
+        ok(memory.add_disk('web', size))
+    web = memory.machine('web')
+    assert [volume.id for volume in memory.volumes_of(web)] == ['d1', 'd2']
+    told = msgspec.structs.replace(web, volumes=['d2', 'gone', 'd1'])
+    assert [volume.id for volume in memory.volumes_of(told)] == ['d2', 'd1']
+    memory.asked.clear()
+    assert memory.volumes_of(msgspec.structs.replace(web, volumes=())) == []
+    assert memory.asked == []
 
 
 def test_a_disk_grows_and_the_root_one_is_of_the_flavor() -> None:
