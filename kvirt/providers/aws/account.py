@@ -217,8 +217,8 @@ class Account(Machines):
         return Machine(id=native, name=name_of(instance) or native, place=instance['Placement']['AvailabilityZone'],
                        mark=mark_of(tags_of(instance), native), native=instance)
 
-    def vm_names(self, ids: Collection[str]) -> dict[str, str]:
-        found = self.instances({'instance-id': sorted(ids)})
+    def vm_names(self, ids: Collection[str], regions: Sequence[str] | None = None) -> dict[str, str]:
+        found = self.instances({'instance-id': sorted(ids)}, regions)
         return {each['InstanceId']: name_of(each) or each['InstanceId'] for each in found}
 
     # What the areas need of one another. Each stands with the area that it belongs to.

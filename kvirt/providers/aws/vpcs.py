@@ -197,9 +197,8 @@ class Vpcs(Account):
         That is the name of its VM, else what AWS tells of it; empty for a free one of ours, and where the VM is going away.
         """
         cards = list(pages(self.ec2_of(where), 'describe_network_interfaces', 'NetworkInterfaces', filters))
-        owners = sorted({owner for card in cards if (owner := _owner(card))})
-        found = self.instances({'instance-id': owners}, [where['Region']]) if owners else ()
-        vms = {vm['InstanceId']: name_of(vm) or str(vm['InstanceId']) for vm in found}
+        owners = {owner for card in cards if (owner := _owner(card))}
+        vms = self.vm_names(owners, [where['Region']]) if owners else {}
         return [{**card, 'User': vms.get(_owner(card), '') if _owner(card) else '' if is_ours(card)
                  else card.get('Description') or card['NetworkInterfaceId']} for card in cards]
 
