@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
-from kvirt.base import Kbase, Options, option
+from kvirt.base import Options, option
 from kvirt.errors import InvalidInput, KvirtError, QuotaExceeded, Unauthorized
 from kvirt.parallel import in_parallel
 from kvirt.providers.families import boto
+from kvirt.providers.families.machines import Machine, Machines
 from kvirt.spec import VmSpec
-from kvirt.wait import SYSTEM, Clock
 
 EVERYWHERE = 'all'
 """The location of a client that sees the VMs of all regions. It makes its own in the default one."""
@@ -113,14 +113,13 @@ class Clients:
         return client
 
 
-class Account(Kbase):
+class Account(Machines):
     """An account of AWS, seen in one region or in all."""
 
     Options: ClassVar[type[Options]] = AwsOptions
     honours: ClassVar[frozenset[str]] = frozenset({'ports', 'securitygroups', 'spot', 'sublocation', 'gpus', 'publicip',
                                                    'placement', 'arch'})
     starts_at_once: ClassVar[bool] = True
-    clock: Clock = SYSTEM
     conn: Clients
 
     def __init__(self, debug: bool = False, **options: Any) -> None:
@@ -208,6 +207,25 @@ class Account(Kbase):
         # A VM that was not meant must never be changed, so the platform's own way to compare has not the last word.
         return sorted((each for each in found if name in (name_of(each), each['InstanceId'])), key=age)
 
+    def find_machine(self, name: str) -> Machine | None:
+        found = self.named(name)
+        return machine(self.one('VM', name, found)) if found else None
+
+    def machine(self, name: str) -> Machine:
+        return machine(self.instance(name))
+
+    def set_field(self, machine: Machine, key: str, text: str | None) -> None:
+        instance = machine.native
+        ec2, ids = self.ec2_of(instance), [instance['InstanceId']]
+        tags = [] if text is None else to_tags({key: text})
+        if tags:
+            ec2.create_tags(Resources=ids, Tags=tags)
+        # What is left of a longer text goes after the new one stands, so that a reader never finds nothing.
+        left = {tag['Key'] for tag in to_tags({key: machine.fields.get(key, '')})} - {tag['Key'] for tag in tags}
+        there = {tag['Key'] for tag in instance.get('Tags', ())}
+        if left & there:
+            ec2.delete_tags(Resources=ids, Tags=[{'Key': each} for each in sorted(left & there)])
+
     # What the areas need of one another. Each stands with the area that it belongs to.
 
     def cards_for(self, spec: VmSpec) -> list[dict[str, Any]]:
@@ -252,8 +270,8 @@ class Account(Kbase):
         """Detach the elastic addresses of an instance: none is made for a VM, so all stay."""
         raise NotImplementedError
 
-    def release_dns(self, instance: Mapping[str, Any]) -> None:
-        """Delete the DNS records that were made for an instance."""
+    def forget_records(self, fields: Mapping[str, str]) -> None:
+        """Delete the DNS records that were made for a thing with these *fields*."""
         raise NotImplementedError
 
 
@@ -300,6 +318,18 @@ def to_tags(fields: Mapping[str, str]) -> list[dict[str, str]]:
 def name_of(resource: Mapping[str, Any]) -> str | None:
     """Return the name of a thing, None when it has none."""
     return tags_of(resource).get('Name') or None
+
+
+def address_of(instance: Mapping[str, Any]) -> str | None:
+    """Return where to reach a VM. The private address of one that does not run yet would mislead: a public one follows."""
+    private = instance.get('PrivateIpAddress') if instance['State']['Name'] == 'running' else None
+    return instance.get('PublicIpAddress') or private
+
+
+def machine(instance: Mapping[str, Any]) -> Machine:
+    """Map an instance to what the areas around VMs know of one."""
+    return Machine(id=instance['InstanceId'], name=name_of(instance) or instance['InstanceId'], ip=address_of(instance),
+                   fields=tags_of(instance), native=instance)
 
 
 def created(instance: Mapping[str, Any]) -> datetime:

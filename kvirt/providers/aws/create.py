@@ -18,7 +18,7 @@ from kvirt.base.flavors import CHEAPEST
 from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.guest.guest import Guest
 from kvirt.parallel import in_parallel
-from kvirt.providers.aws.account import pages, to_tags
+from kvirt.providers.aws.account import pages, tags_of, to_tags
 from kvirt.providers.aws.flavors import Flavors
 from kvirt.providers.aws.images import Images, root_of, size_of
 from kvirt.providers.aws.mapping import check_key, groups_of
@@ -183,7 +183,7 @@ class Create(Names, Flavors, Images):
                 if not each['Ebs'].get('DeleteOnTermination')]
         # What belongs to it goes first: were it left when the VM is gone, nobody would know what it was for.
         self.release_addresses(instance)
-        self.release_dns(instance)
+        self.forget_records(tags_of(instance))
         for snapshot in taken:
             ec2.delete_snapshot(SnapshotId=snapshot['SnapshotId'])
         ec2.terminate_instances(InstanceIds=[instance['InstanceId']])

@@ -22,9 +22,9 @@ from kvirt.errors import (
 from kvirt.names import did_you_mean
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.mapping import Thing
-from kvirt.providers.families import cloud, s3
+from kvirt.providers.families import cloud, marks, s3
+from kvirt.providers.families.machines import Machine, Machines
 from kvirt.rest import Api, Call, by_link
-from kvirt.undo import Undo
 from kvirt.wait import SYSTEM, Clock, until
 
 NAME = 'DigitalOcean'
@@ -66,7 +66,7 @@ class DigitalOceanOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(s3.S3Buckets):
+class Account(Machines, s3.S3Buckets):
     """An account of DigitalOcean, or the resources of a team."""
 
     Options: ClassVar[type[Options]] = DigitalOceanOptions
@@ -138,6 +138,18 @@ class Account(s3.S3Buckets):
         droplet: dict[str, Any] = self.one('VM', name, found)
         return droplet
 
+    def machine(self, name: str) -> Machine:
+        droplet = self.droplet(name)
+        return Machine(id=str(droplet['id']), name=droplet['name'], ip=mapping.reached(droplet),
+                       fields=marks.from_tags(droplet['tags']), native=droplet)
+
+    def set_field(self, machine: Machine, key: str, text: str | None) -> None:
+        droplet = machine.native
+        before = {tag for tag in droplet['tags'] if key in marks.from_tags([tag])}
+        after = set(mapping.to_tags({key: text})) if text else set()
+        self.tag(after - before, 'droplet', droplet['id'])
+        self.untag(before - after, 'droplet', droplet['id'])
+
     def _by_id(self, number: int) -> list[dict[str, Any]]:
         try:
             return [self.api.get(f'/droplets/{number}')['droplet']] if number else []
@@ -159,10 +171,6 @@ class Account(s3.S3Buckets):
                 raise Conflict(f'{what} failed on the side of {NAME}', hint='Its control panel may tell more')
             return bool(status == 'completed')
         until(look, what=what, timeout=timeout, clock=self.clock)
-
-    def undo(self) -> Undo:
-        """Return a rollback."""
-        return Undo(clock=None if self.clock is SYSTEM else self.clock)
 
     def insist(self, call: Callable[[], object], what: str) -> None:
         """Call until the platform has let go of what it holds; what is gone already is fine."""

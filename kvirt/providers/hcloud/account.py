@@ -29,10 +29,11 @@ from kvirt.errors import (
 )
 from kvirt.names import did_you_mean
 from kvirt.providers.families import marks, s3
+from kvirt.providers.families.machines import Machine, Machines
+from kvirt.providers.hcloud import mapping
 from kvirt.redact import remember
-from kvirt.undo import Undo
 from kvirt.version import __version__
-from kvirt.wait import SYSTEM, until
+from kvirt.wait import until
 
 T = TypeVar('T')
 Native = Any
@@ -77,7 +78,7 @@ class HcloudOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(s3.S3Buckets):
+class Account(Machines, s3.S3Buckets):
     """A project of Hetzner Cloud."""
 
     Options: ClassVar[type[Options]] = HcloudOptions
@@ -164,6 +165,16 @@ class Account(s3.S3Buckets):
             raise NotFound(f'VM {name} does not exist in {self.place}', hint=f'It is in {found.location.name}')
         return found
 
+    def machine(self, name: str) -> Machine:
+        return mapping.machine(self.server(name))
+
+    def find_machine(self, name: str) -> Machine | None:
+        found = self.find(self.conn.servers, name)  # without asking for all names to suggest one
+        return mapping.machine(found) if found else None
+
+    def set_field(self, machine: Machine, key: str, text: str | None) -> None:
+        self.relabel(machine.native, **{key: text})
+
     def server_names(self) -> dict[int, str]:
         """Return the names of all VMs, by id."""
         return {server.id: server.name for server in self.conn.servers.get_all()}
@@ -188,10 +199,6 @@ class Account(s3.S3Buckets):
         return str((server.labels or {}).get(marks.MARK) or f'vm-{server.id}')
 
     # several steps, and waiting for one
-
-    def undo(self) -> Undo:
-        """Return a rollback that understands the vendor's client."""
-        return Undo(clock=None if self.clock is SYSTEM else self.clock).translating(self.translate)
 
     def done(self, *actions: Native) -> None:
         """Wait until the platform has done what it accepted. Raises what went wrong with it."""

@@ -204,7 +204,7 @@ class Create(Storage, Firewalls, Dns):
         ours = [volume for volume in attached if (volume.labels or {}).get(marks.MARK) == mark]
         for image in known.values():
             self.gone(image)
-        self.forget_records(server)
+        self.forget_records(marks.from_labels(server.labels or {}))
         self._remove(server)
         for volume in ours:
             self.gone(volume)

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from kvirt.guest import images
 from kvirt.providers.families import marks
-from kvirt.shapes import DiskShape, DnsRecord, Flavor, LoadBalancerShape, NetworkShape, Rule, Status, VmInfo, VmRow
+from kvirt.providers.families.machines import Machine
+from kvirt.shapes import DiskShape, Flavor, NetworkShape, Rule, Status, VmInfo, VmRow
 
 Native = Any
 
@@ -21,10 +22,12 @@ SNAPSHOT = 'snapshot'
 """The field of an image that is a snapshot of a VM, and of a VM: the one that it is at."""
 
 _FLAGS = {'stoppable': True, 'rebootable': True, 'resizable': True, 'preemptible': False, 'firewall': True}
-ZONES = 'dnszones'
-"""The field of a VM that tells in which zones there are records of it."""
 
-_PRIVATE = frozenset({SNAPSHOT, ZONES})
+
+def machine(server: Native) -> Machine:
+    """Map a server to what the areas around VMs know of one."""
+    return Machine(id=str(server.id), name=server.name, ip=address(server), fields=marks.from_labels(server.labels or {}),
+                   native=server)
 
 
 def vm_row(server: Native) -> VmRow:
@@ -43,7 +46,7 @@ def vm_info(server: Native, volumes: Iterable[Native], networks: Mapping[int, st
     """Map a server to all that is known of it, with its *volumes*, the names of *networks* and security *groups* by id,
     and its *snapshots*, oldest first."""
     fields = marks.from_labels(server.labels or {})
-    info = cast(VmInfo, {**_FLAGS, **{key: text for key, text in marks.unshown(fields).items() if key not in _PRIVATE},
+    info = cast(VmInfo, {**_FLAGS, **{key: text for key, text in marks.unshown(fields).items() if key != SNAPSHOT},
                          **vm_row(server)})
     info['nets'] = [{'net': networks.get(card.network.id, str(card.network.id)), 'mac': card.mac_address.lower(),
                      'ip': card.ip, 'type': 'private'} for card in server.private_net or ()]
@@ -141,21 +144,3 @@ def network(native: Native) -> NetworkShape:
                              'routes': [{'destination': route.destination, 'gateway': route.gateway}
                                         for route in native.routes or ()]}
     return cast(NetworkShape, {**shape, **({'domain': fields['domain']} if 'domain' in fields else {})})
-
-
-def record(rrset: Native, zone: str) -> DnsRecord:
-    """Map a set of records of a zone."""
-    name = zone if rrset.name == '@' else f'{rrset.name}.{zone}'
-    shape: DnsRecord = {'name': name, 'type': rrset.type, 'data': [each.value for each in rrset.records]}
-    return {**shape, 'ttl': rrset.ttl} if rrset.ttl else shape
-
-
-def balancer(native: Native, names: Mapping[int, str]) -> LoadBalancerShape:
-    """Map a load balancer, with the *names* of servers by id."""
-    targets = [target.server.id for target in native.targets if target.type == 'server']
-    public = native.public_net
-    private = [each.ip for each in native.private_net or ()]
-    return {'name': native.name, 'ip': public.ipv4.ip if public.enabled else next(iter(private), None),
-            'protocol': native.services[0].protocol if native.services else 'tcp',
-            'ports': sorted(service.listen_port for service in native.services),
-            'vms': sorted(names.get(each, str(each)) for each in targets)}

@@ -219,7 +219,7 @@ def test_records_of_a_vm_go_with_it(bench: Bench) -> None:
     ok(bench.provider.reserve_dns('other', domain='example.com', ip='192.0.2.1'))
     assert sorted(record['name'] for record in bench.provider.list_dns('example.com')) == [
         'other.example.com', 'web.example.com', 'www.example.com']
-    assert 'dnszones' not in settled(bench, 'web')
+    assert 'dnsrecords' not in settled(bench, 'web')
     ok(bench.provider.delete('web'))
     assert [record['name'] for record in bench.provider.list_dns('example.com')] == ['other.example.com']
 

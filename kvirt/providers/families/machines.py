@@ -1,0 +1,53 @@
+"""VMs as the areas around them see them: what is remembered on one, and where it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from kvirt.base import Kbase
+from kvirt.errors import NotFound
+from kvirt.undo import Undo
+from kvirt.wait import SYSTEM, Clock
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """A VM."""
+
+    id: str
+    name: str
+    ip: str | None = None
+    """Where it is reached, None when it has no address yet."""
+
+    fields: Mapping[str, str] = {}
+    """What is remembered on it; see :mod:`kvirt.providers.families.marks`."""
+
+    native: Any = None
+    """The VM as the platform tells it."""
+
+
+class Machines(Kbase):
+    """A platform with VMs."""
+
+    clock: Clock = SYSTEM
+
+    def machine(self, name: str) -> Machine:
+        """Return the VM with this name or id, in the client's location. NotFound; Conflict when several bear the name."""
+        raise NotImplementedError
+
+    def set_field(self, machine: Machine, key: str, text: str | None) -> None:
+        """Remember *text* on a VM, in place of what stands under *key*; forget that when *text* is None."""
+        raise NotImplementedError
+
+    def find_machine(self, name: str) -> Machine | None:
+        """Return the VM with this name or id, None when there is none. Conflict when several bear the name."""
+        try:
+            return self.machine(name)
+        except NotFound:
+            return None
+
+    def undo(self) -> Undo:
+        """Return a rollback that understands the platform's errors."""
+        return Undo(clock=None if self.clock is SYSTEM else self.clock).translating(self.translate)
