@@ -109,11 +109,7 @@ class Vms(Create):
 
     # changes
 
-    def _update_metadata(self, name: str, metatype: str, metavalue: str | None, append: bool = False) -> None:
-        key = mapping.check_key(metatype)
-        vm = self.machine(name)
-        have = vm.fields.get(key, '')
-        self.set_field(vm, key, f'{have},{metavalue}' if append and have and metavalue is not None else metavalue)
+    check_field = staticmethod(mapping.check_key)
 
     _update_memory = unsupported('the memory of a VM is that of its flavor: update_flavor changes it')
     _update_cpus = unsupported('the CPUs of a VM are those of its flavor: update_flavor changes them')

@@ -8,7 +8,6 @@ from kvirt.errors import AlreadyExists, Conflict, NotFound
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.account import NAME, check_host
 from kvirt.providers.digitalocean.create import Create
-from kvirt.providers.families import marks
 from kvirt.shapes import Flavor, VmInfo
 
 _BY_FLAVOR = f'a VM of {NAME} has the size of its flavor: update the flavor'
@@ -64,12 +63,6 @@ class Vms(Create):
     _serialconsole = unsupported(f'{NAME} has no serial console')
 
     # changes
-
-    def _update_metadata(self, name: str, metatype: str, metavalue: str | None, append: bool = False) -> None:
-        marks.check_field(metatype)
-        vm = self.machine(name)
-        have = vm.fields.get(metatype, '')
-        self.set_field(vm, metatype, f'{have},{metavalue}' if append and have and metavalue is not None else metavalue)
 
     @waits
     def _update_flavor(self, name: str, flavor: str) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from kvirt.base import Kbase
 from kvirt.errors import NotFound
+from kvirt.providers.families import marks
 from kvirt.undo import Undo
 from kvirt.wait import SYSTEM, Clock
 
@@ -47,6 +48,16 @@ class Machines(Kbase):
             return self.machine(name)
         except NotFound:
             return None
+
+    @staticmethod
+    def check_field(key: str) -> str:
+        """Return *key* if it can name a field of a VM. InvalidInput."""
+        return marks.check_field(key)
+
+    def _update_metadata(self, name: str, metatype: str, metavalue: str | None, append: bool = False) -> None:
+        key, vm = self.check_field(metatype), self.machine(name)
+        have = vm.fields.get(key, '')
+        self.set_field(vm, key, f'{have},{metavalue}' if append and have and metavalue is not None else metavalue)
 
     def undo(self) -> Undo:
         """Return a rollback that understands the platform's errors."""
