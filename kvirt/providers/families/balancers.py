@@ -106,7 +106,7 @@ class CloudBalancers(CloudDns):
     def unmake_balancer(self, wanted: NewBalancer) -> None:
         """Remove what was made of a balancer whose making failed, or whose answer was lost; there may be nothing.
 
-        Not its records: those that are there are of others.
+        It has no records: they are made last.
         """
         for balancer in self.balancers():
             if balancer.name == wanted.name and self.balancer_fields(balancer).get(MARK) == wanted.fields[MARK]:
@@ -129,23 +129,24 @@ class CloudBalancers(CloudDns):
         if dnsclient:
             raise NotSupported('the records of a load balancer are kept by the client that makes it')
         served, [check] = cloud.ports_of(ports), cloud.ports_of([checkport])
-        zone = self.dns_zone(domain) if domain else None
-        kind, names = self.balancer_records, [name, *alias]
+        zone, names, fields = self.dns_zone(domain) if domain else None, [name, *alias], {MARK: new_request()}
         if self.balancer_exists(name):
             raise AlreadyExists(f'load balancer {name} exists')
+        if zone:
+            records = self.records_for(zone, names, self.balancer_records, '')
+            self.to_replace(zone, records)
+            fields |= self.fields_of_records(zone, records)
         wanted = NewBalancer(
             name=name, ports=served, checkport=check, checkpath=f"/{checkpath.removeprefix('/')}", internal=internal,
-            vms=[self.machine(vm) for vm in dict.fromkeys(vms)],
-            fields={MARK: new_request(),
-                    **(self.fields_of_records(zone, self.records_for(zone, names, kind, '')) if zone else {})})
+            vms=[self.machine(vm) for vm in dict.fromkeys(vms)], fields=fields)
         needs = self.balancer_needs(wanted)
         with self.undo() as undo:
             undo.add(f'load balancer {name}', lambda: self.unmake_balancer(wanted))
             made = self.make_balancer(wanted, needs)
             if zone:
                 made = self._reachable(made)
-                target = f'{made.dnsname}.' if kind == 'CNAME' else str(made.ip)
-                self.add_records(zone, self.records_for(zone, names, kind, target))
+                target = f'{made.dnsname}.' if self.balancer_records == 'CNAME' else str(made.ip)
+                self.change_records(zone, [], self.records_for(zone, names, self.balancer_records, target))
         return {key: text for key, text in (('ip', made.ip), ('dnsname', made.dnsname)) if text}
 
     @waits

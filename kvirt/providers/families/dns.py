@@ -125,7 +125,18 @@ class CloudDns(Machines):
             raise InvalidInput(f'give the domain to record {name} in', hint="'kvirt list dns' shows the zones")
         zone, address = self.dns_zone(domain), str(units.address(ip or _address_of(instanceid or name, vm)))
         kind = 'AAAA' if ':' in address else 'A'
-        self.add_records(zone, self.records_for(zone, [name, *alias], kind, address), vm=vm, force=force)
+        records = self.records_for(zone, [name, *alias], kind, address)
+        old = self.to_replace(zone, records, force=force)
+        if vm:
+            remembered = [*_listed(vm.fields), *(_remembered(zone, record) for record in records)]
+            self.set_field(vm, RECORDS, ','.join(dict.fromkeys(remembered)))
+        there = {_key(record): record for record in old}
+        doubles = [record for record in old if there[_key(record)] is not record]
+        put = []
+        for record in records:
+            known = there.pop(_key(record), None)
+            put.append(msgspec.structs.replace(record, native=known.native) if known else record)
+        self.change_records(zone, [*doubles, *there.values()], put)
 
     @waits
     def _delete_dns(self, name: str, domain: str, allentries: bool = False) -> None:
@@ -158,23 +169,16 @@ class CloudDns(Machines):
         target = Record(name=first, type=kind, values=(value,), ttl=TTL)
         return [target, *(self.alias(zone, name, target) for name in others)]
 
-    def add_records(self, zone: Zone, records: Sequence[Record], *, vm: Machine | None = None, force: bool = False) -> None:
-        """Make *records*, which go with *vm*, all or none.
+    def to_replace(self, zone: Zone, records: Sequence[Record], *, force: bool = False) -> Sequence[Record]:
+        """Return what can't stay as it is beside *records*, which are to be made.
 
         AlreadyExists unless *force*; Conflict for what is not to be replaced.
         """
-        wanted = {_key(record): record for record in records}
         old = [record for record in self.dns_records(zone) if any(_clash(record, each) for each in records)]
         if old and not force:
             raise AlreadyExists(f'DNS record {full_name(old[0].name, zone.name)} exists',
                                 hint='Delete it first, or replace it with force')
-        changed = {_key(record): record for record in _free(zone, old) if _key(record) in wanted}
-        if vm:
-            remembered = [*_listed(vm.fields), *(_remembered(zone, record) for record in records)]
-            self.set_field(vm, RECORDS, ','.join(dict.fromkeys(remembered)))
-        self.change_records(zone, [record for record in old if changed.get(_key(record)) is not record],
-                            [msgspec.structs.replace(record, native=changed[key].native) if key in changed else record
-                             for key, record in wanted.items()])
+        return _free(zone, old)
 
     def fields_of_records(self, zone: Zone, records: Iterable[Record]) -> dict[str, str]:
         """Return what a thing must bear with which these *records* are to go; see :meth:`forget_records`."""

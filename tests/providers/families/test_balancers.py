@@ -170,7 +170,7 @@ def test_a_record_that_was_there_outlives_a_balancer_that_could_not_be_made() ->
     toy.records.append(Record(name='web', type='A', values=('192.0.2.9',), native=1))
     refused(toy.create_loadbalancer('web', ports=[80], domain='a.example'), 'AlreadyExists', names='web.a.example')
     assert toy.told() == [('web', 'A', ('192.0.2.9',))]
-    assert toy.kept == {}
+    assert toy.deeds == []
 
 
 def test_it_bears_which_records_are_its() -> None:

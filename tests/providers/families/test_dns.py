@@ -166,7 +166,7 @@ def test_what_is_fixed_stays(toy: Singles) -> None:
     refused(toy.reserve_dns('split', domain='a.example', ip='192.0.2.9', force=True), 'Conflict', names='split')
     refused(toy.delete_dns('split', 'a.example'), 'Conflict', names='split')
     with pytest.raises(Conflict, match='mail'):
-        toy.add_records(zone, toy.records_for(zone, ['mail'], 'CNAME', 'lb.example.'), force=True)
+        toy.to_replace(zone, toy.records_for(zone, ['mail'], 'CNAME', 'lb.example.'), force=True)
     toy.forget_records({RECORDS: 'A/split@a.example'})
     assert len(toy.told()) == 2
 
@@ -203,7 +203,7 @@ def test_names_that_are_given_twice_are_recorded_once(toy: Singles) -> None:
 def test_aliases_of_a_name(toy: Singles) -> None:
     zone = Zone(name='a.example')
     records = toy.records_for(zone, ['front', 'www.a.example'], 'CNAME', 'lb-1.cloud.example.')
-    toy.add_records(zone, records)
+    toy.change_records(zone, toy.to_replace(zone, records), records)
     assert toy.told() == [(name, 'CNAME', 'lb-1.cloud.example.') for name in ('front', 'www')]
     toy.forget_records(toy.fields_of_records(zone, records))
     assert toy.told() == []
