@@ -207,12 +207,15 @@ class Account(Machines):
         # A VM that was not meant must never be changed, so the platform's own way to compare has not the last word.
         return sorted((each for each in found if name in (name_of(each), each['InstanceId'])), key=age)
 
-    def find_machine(self, name: str) -> Machine | None:
-        found = self.named(name)
-        return machine(self.one('VM', name, found)) if found else None
-
     def machine(self, name: str) -> Machine:
-        return machine(self.instance(name))
+        return self.machine_of(self.instance(name))
+
+    @staticmethod
+    def machine_of(instance: Mapping[str, Any]) -> Machine:
+        """Return an instance as families see it."""
+        native = instance['InstanceId']
+        return Machine(id=native, name=name_of(instance) or native, ip=address_of(instance), fields=tags_of(instance),
+                       native=instance)
 
     def set_field(self, machine: Machine, key: str, text: str | None) -> None:
         instance = machine.native
@@ -324,12 +327,6 @@ def address_of(instance: Mapping[str, Any]) -> str | None:
     """Return where to reach a VM. The private address of one that does not run yet would mislead: a public one follows."""
     private = instance.get('PrivateIpAddress') if instance['State']['Name'] == 'running' else None
     return instance.get('PublicIpAddress') or private
-
-
-def machine(instance: Mapping[str, Any]) -> Machine:
-    """Map an instance to what the areas around VMs know of one."""
-    return Machine(id=instance['InstanceId'], name=name_of(instance) or instance['InstanceId'], ip=address_of(instance),
-                   fields=tags_of(instance), native=instance)
 
 
 def created(instance: Mapping[str, Any]) -> datetime:

@@ -139,7 +139,11 @@ class Account(Machines, s3.S3Buckets):
         return droplet
 
     def machine(self, name: str) -> Machine:
-        droplet = self.droplet(name)
+        return self.machine_of(self.droplet(name))
+
+    @staticmethod
+    def machine_of(droplet: Thing) -> Machine:
+        """Return a droplet as families see it."""
         return Machine(id=str(droplet['id']), name=droplet['name'], ip=mapping.reached(droplet),
                        fields=marks.from_tags(droplet['tags']), native=droplet)
 

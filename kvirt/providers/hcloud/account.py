@@ -166,11 +166,17 @@ class Account(Machines, s3.S3Buckets):
         return found
 
     def machine(self, name: str) -> Machine:
-        return mapping.machine(self.server(name))
+        return self.machine_of(self.server(name))
+
+    @staticmethod
+    def machine_of(server: Native) -> Machine:
+        """Return a server as families see it."""
+        return Machine(id=str(server.id), name=server.name, ip=mapping.address(server),
+                       fields=marks.from_labels(server.labels or {}), native=server)
 
     def find_machine(self, name: str) -> Machine | None:
         found = self.find(self.conn.servers, name)  # without asking for all names to suggest one
-        return mapping.machine(found) if found else None
+        return self.machine_of(found) if found else None
 
     def set_field(self, machine: Machine, key: str, text: str | None) -> None:
         self.relabel(machine.native, **{key: text})

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from kvirt.guest import images
 from kvirt.providers.families import marks
-from kvirt.providers.families.machines import Machine
 from kvirt.shapes import DiskShape, Flavor, NetworkShape, Rule, Status, VmInfo, VmRow
 
 Native = Any
@@ -22,12 +21,6 @@ SNAPSHOT = 'snapshot'
 """The field of an image that is a snapshot of a VM, and of a VM: the one that it is at."""
 
 _FLAGS = {'stoppable': True, 'rebootable': True, 'resizable': True, 'preemptible': False, 'firewall': True}
-
-
-def machine(server: Native) -> Machine:
-    """Map a server to what the areas around VMs know of one."""
-    return Machine(id=str(server.id), name=server.name, ip=address(server), fields=marks.from_labels(server.labels or {}),
-                   native=server)
 
 
 def vm_row(server: Native) -> VmRow:
