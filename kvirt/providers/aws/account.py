@@ -12,7 +12,7 @@ from kvirt.base import Options, option
 from kvirt.errors import InvalidInput, KvirtError, QuotaExceeded, Unauthorized
 from kvirt.parallel import in_parallel
 from kvirt.providers.families import boto
-from kvirt.providers.families.machines import Machine, Machines, mark_of
+from kvirt.providers.families.machines import Machine, Machines
 from kvirt.spec import VmSpec
 
 EVERYWHERE = 'all'
@@ -214,12 +214,24 @@ class Account(Machines):
     def machine_of(instance: Mapping[str, Any]) -> Machine:
         """Return an instance as families see it."""
         native = instance['InstanceId']
-        return Machine(id=native, name=name_of(instance) or native, place=instance['Placement']['AvailabilityZone'],
-                       mark=mark_of(tags_of(instance), native), native=instance)
+        return Machine(id=native, name=name_of(instance) or native, ip=address_of(instance), fields=tags_of(instance),
+                       place=instance['Placement']['AvailabilityZone'], native=instance)
 
     def vm_names(self, ids: Collection[str], regions: Sequence[str] | None = None) -> dict[str, str]:
         found = self.instances({'instance-id': sorted(ids)}, regions)
         return {each['InstanceId']: name_of(each) or each['InstanceId'] for each in found}
+
+    def set_field(self, machine: Machine, key: str, text: str | None) -> None:
+        instance = machine.native
+        ec2, ids = self.ec2_of(instance), [instance['InstanceId']]
+        tags = [] if text is None else to_tags({key: text})
+        if tags:
+            ec2.create_tags(Resources=ids, Tags=tags)
+        # What is left of a longer text goes after the new one stands, so that a reader never finds nothing.
+        left = {tag['Key'] for tag in to_tags({key: machine.fields.get(key, '')})} - {tag['Key'] for tag in tags}
+        there = {tag['Key'] for tag in instance.get('Tags', ())}
+        if left & there:
+            ec2.delete_tags(Resources=ids, Tags=[{'Key': each} for each in sorted(left & there)])
 
     # What the areas need of one another. Each stands with the area that it belongs to.
 
@@ -244,8 +256,8 @@ class Account(Machines):
         """Return the EBS snapshots that make up the snapshots of a VM, oldest first."""
         raise NotImplementedError
 
-    def release_dns(self, instance: Mapping[str, Any]) -> None:
-        """Delete the DNS records that were made for an instance."""
+    def forget_records(self, fields: Mapping[str, str]) -> None:
+        """Delete the DNS records that were made for a thing with these *fields*."""
         raise NotImplementedError
 
 
@@ -292,6 +304,12 @@ def to_tags(fields: Mapping[str, str]) -> list[dict[str, str]]:
 def name_of(resource: Mapping[str, Any]) -> str | None:
     """Return the name of a thing, None when it has none."""
     return tags_of(resource).get('Name') or None
+
+
+def address_of(instance: Mapping[str, Any]) -> str | None:
+    """Return where to reach a VM. The private address of one that does not run yet would mislead: a public one follows."""
+    private = instance.get('PrivateIpAddress') if instance['State']['Name'] == 'running' else None
+    return instance.get('PublicIpAddress') or private
 
 
 def created(instance: Mapping[str, Any]) -> datetime:

@@ -18,7 +18,7 @@ from kvirt.base.flavors import CHEAPEST
 from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.guest.guest import Guest
 from kvirt.parallel import in_parallel
-from kvirt.providers.aws.account import pages, to_tags
+from kvirt.providers.aws.account import pages, tags_of, to_tags
 from kvirt.providers.aws.addresses import Addresses
 from kvirt.providers.aws.flavors import Flavors
 from kvirt.providers.aws.images import root_of, size_of
@@ -186,7 +186,7 @@ class Create(Names, Flavors, Storage, Vpcs, Addresses):
                 if not each['Ebs'].get('DeleteOnTermination')]
         # What belongs to it goes first: were it left when the VM is gone, nobody would know what it was for.
         self.detach_addresses(instance)
-        self.release_dns(instance)
+        self.forget_records(tags_of(instance))
         for snapshot in taken:
             ec2.delete_snapshot(SnapshotId=snapshot['SnapshotId'])
         ec2.terminate_instances(InstanceIds=[instance['InstanceId']])

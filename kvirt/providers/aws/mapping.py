@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from kvirt.errors import InvalidInput
-from kvirt.providers.aws.account import created, tags_of
+from kvirt.providers.aws.account import address_of, created, tags_of
 from kvirt.providers.families.marks import COMPUTED, check_field, iso_date, unshown
 from kvirt.shapes import DiskShape, Flavor, NicShape, Status, VmInfo, VmRow
 
@@ -48,12 +48,6 @@ def vm_row(instance: Mapping[str, Any], flavors: Mapping[str, Flavor]) -> VmRow:
     if flavor is not None:
         row['numcpus'], row['memory'] = flavor.numcpus, flavor.memory
     return row
-
-
-def address_of(instance: Mapping[str, Any]) -> str | None:
-    """Return where to reach a VM. The private address of one that does not run yet would mislead: a public one follows."""
-    private = instance.get('PrivateIpAddress') if instance['State']['Name'] == 'running' else None
-    return instance.get('PublicIpAddress') or private
 
 
 def vm_info(instance: Mapping[str, Any], flavors: Mapping[str, Flavor], disks: Sequence[DiskShape],

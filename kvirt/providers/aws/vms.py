@@ -10,7 +10,7 @@ from kvirt.base.vms import Rows
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.parallel import in_parallel
 from kvirt.providers.aws import mapping
-from kvirt.providers.aws.account import tags_of, to_tags
+from kvirt.providers.aws.account import address_of, tags_of, to_tags
 from kvirt.providers.aws.create import Create
 from kvirt.providers.aws.wellknown import native_arch
 from kvirt.shapes import VmInfo
@@ -92,7 +92,7 @@ class Vms(Create):
 
     def _ip(self, name: str) -> str | None:
         found = self.named(name)
-        return mapping.address_of(self.one('VM', name, found)) if found else None
+        return address_of(self.one('VM', name, found)) if found else None
 
     _console = unsupported('EC2 shows no display of a VM; serialconsole returns what the guest has printed')
 
@@ -103,18 +103,7 @@ class Vms(Create):
 
     # changes
 
-    def _update_metadata(self, name: str, metatype: str, metavalue: str | None, append: bool = False) -> None:
-        key = mapping.check_key(metatype)
-        instance = self.instance(name)
-        ec2, ids, have = self.ec2_of(instance), [instance['InstanceId']], tags_of(instance).get(key, '')
-        tags = [] if metavalue is None else to_tags({key: f'{have},{metavalue}' if append and have else metavalue})
-        if tags:
-            ec2.create_tags(Resources=ids, Tags=tags)
-        # What is left of a longer text goes after the new one stands, so that a reader never finds nothing.
-        left = {tag['Key'] for tag in to_tags({key: have})} - {tag['Key'] for tag in tags}
-        there = {tag['Key'] for tag in instance.get('Tags', ())}
-        if left & there:
-            ec2.delete_tags(Resources=ids, Tags=[{'Key': each} for each in sorted(left & there)])
+    check_field = staticmethod(mapping.check_key)
 
     _update_memory = unsupported('the memory of a VM is that of its flavor: update_flavor changes it')
     _update_cpus = unsupported('the CPUs of a VM are those of its flavor: update_flavor changes them')

@@ -23,7 +23,7 @@ from kvirt.names import did_you_mean
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.mapping import Thing
 from kvirt.providers.families import cloud, marks, s3
-from kvirt.providers.families.machines import Machine, Machines, mark_of
+from kvirt.providers.families.machines import Machine, Machines
 from kvirt.rest import Api, Call, by_link
 from kvirt.wait import SYSTEM, Clock, until
 
@@ -66,7 +66,7 @@ class DigitalOceanOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(s3.S3Buckets, Machines):
+class Account(Machines, s3.S3Buckets):
     """An account of DigitalOcean, or the resources of a team."""
 
     Options: ClassVar[type[Options]] = DigitalOceanOptions
@@ -138,23 +138,31 @@ class Account(s3.S3Buckets, Machines):
         droplet: dict[str, Any] = self.one('VM', name, found)
         return droplet
 
+    def machine(self, name: str) -> Machine:
+        return self.machine_of(self.droplet(name))
+
+    @staticmethod
+    def machine_of(droplet: Thing) -> Machine:
+        """Return a droplet as families see it."""
+        return Machine(id=str(droplet['id']), name=droplet['name'], ip=mapping.reached(droplet),
+                       fields=marks.from_tags(droplet['tags']), place=mapping.region(droplet),
+                       volumes=droplet.get('volume_ids') or (), native=droplet)
+
+    def vm_names(self, ids: Collection[str]) -> dict[str, str]:
+        return {str(droplet['id']): droplet['name'] for droplet in self.droplets(everywhere=True)}
+
+    def set_field(self, machine: Machine, key: str, text: str | None) -> None:
+        droplet = machine.native
+        before = {tag for tag in droplet['tags'] if key in marks.from_tags([tag])}
+        after = set(mapping.to_tags({key: text})) if text else set()
+        self.tag(after - before, 'droplet', droplet['id'])
+        self.untag(before - after, 'droplet', droplet['id'])
+
     def _by_id(self, number: int) -> list[dict[str, Any]]:
         try:
             return [self.api.get(f'/droplets/{number}')['droplet']] if number else []
         except NotFound:
             return []
-
-    def machine(self, name: str) -> Machine:
-        return self.machine_of(self.droplet(name))
-
-    def machine_of(self, droplet: Thing) -> Machine:
-        """Return a droplet as families see it."""
-        return Machine(id=str(droplet['id']), name=droplet['name'], place=mapping.region(droplet),
-                       mark=mark_of(marks.from_tags(droplet.get('tags') or ()), droplet['id']),
-                       volumes=droplet.get('volume_ids') or (), native=droplet)
-
-    def vm_names(self, ids: Collection[str]) -> dict[str, str]:
-        return {str(droplet['id']): droplet['name'] for droplet in self.droplets(everywhere=True)}
 
     # changes
 

@@ -1,99 +1,81 @@
 """Load balancers, which pass TCP connections on to droplets.
 
-They can bear no marks. A tag that nothing bears keeps which DNS records were made for one: ``kvirt-lb:<id>:<record@zone>``.
+They can bear no marks. A tag that nothing bears keeps which DNS records were made for one: ``kvirt-lb:<id>:<record>``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kvirt.base import waits
-from kvirt.errors import AlreadyExists, NotSupported
-from kvirt.providers.digitalocean.account import NAME
 from kvirt.providers.digitalocean.dns import Dns
 from kvirt.providers.digitalocean.mapping import Thing, plain
-from kvirt.providers.families import cloud, marks
-from kvirt.providers.families.flatdns import FIELD, relative
-from kvirt.shapes import LoadBalancerShape
-from kvirt.wait import until
+from kvirt.providers.families import marks
+from kvirt.providers.families.balancers import Balancer, CloudBalancers, NewBalancer
+from kvirt.providers.families.machines import Machine
 
-_GETS_ADDRESS = 600.0
-"""Seconds that a load balancer may take to get its address."""
 
-class LoadBalancers(Dns):
+class LoadBalancers(CloudBalancers, Dns):
     """The load balancers of an account."""
 
-    def balancers(self) -> Iterator[dict[str, Any]]:
-        """Yield those of this client's location."""
-        return filter(self.seen, self.all('/load_balancers'))
+    balancer_names = (r'[A-Za-z0-9.-]+', 'Use letters, digits, dots and dashes')
 
-    def balancer(self, name: str) -> dict[str, Any]:
-        """Return the load balancer with this name or id. NotFound."""
-        return cloud.find('load balancer', name, self.balancers(), lambda each: each['name'], lambda each: each['id'])
+    def balancers(self) -> list[Balancer]:
+        return [_balancer(each) for each in self.all('/load_balancers') if self.seen(each)]
 
-    @waits
-    def _create_loadbalancer(self, name: str, ports: Sequence[int] = (), checkpath: str = '/index.html',
-                             vms: Sequence[str] = (), domain: str | None = None, checkport: int = 80,
-                             alias: Sequence[str] = (), internal: bool = False, dnsclient: str | None = None,
-                             ip: str | None = None) -> Mapping[str, Any] | None:
-        cloud.check_name('load balancer', name, r'[A-Za-z0-9.-]+', 'Use letters, digits, dots and dashes')
-        if dnsclient or ip:
-            raise NotSupported(f'{NAME} gives a load balancer its address, and keeps its records itself')
-        rules, [check] = _forwarding(ports), cloud.ports_of([checkport])
-        if any(each['name'] == name for each in self.balancers()):
-            raise AlreadyExists(f'load balancer {name} exists')
-        members = [self.droplet(vm)['id'] for vm in dict.fromkeys(vms)]
-        with self.undo() as undo:
-            undo.add(f'load balancer {name}', lambda: self._delete_loadbalancer(name))
-            made = self.api.post('/load_balancers', {
-                'name': name, 'region': self.made_in(), 'forwarding_rules': rules, 'droplet_ids': members,
-                'health_check': {'protocol': 'http', 'port': check, 'path': f"/{checkpath.removeprefix('/')}"},
-                **({'network': 'INTERNAL'} if internal else {})})['load_balancer']
-            if not domain:
-                return None
-            address = until(lambda: self.balancer(name).get('ip'), what=f'load balancer {name} getting an address',
-                            timeout=_GETS_ADDRESS, clock=self.clock)
-            zone = domain.removesuffix('.')
-            self.tag(_keeping(made) + plain(marks.encode(f'{relative(each, zone)}@{zone}', dots=False))
-                     for each in (name, *alias))
-            self._reserve_dns(name, domain=domain, ip=address, alias=alias)
-        return {'ip': address}
+    def members(self, balancers: Sequence[Balancer]) -> dict[str, list[str]]:
+        names = {droplet['id']: droplet['name'] for droplet in self.droplets()}
+        return {each.id: [names[number] for number in each.native.get('droplet_ids') or () if number in names]
+                for each in balancers}
 
-    @waits
-    def _delete_loadbalancer(self, name: str) -> None:
-        balancer = self.balancer(name)
+    def make_balancer(self, wanted: NewBalancer, needs: Any) -> Balancer:
+        made = _balancer(self.api.post('/load_balancers', {
+            'name': wanted.name, 'region': self.made_in(), 'forwarding_rules': _forwarding(wanted.ports),
+            'droplet_ids': [int(vm.id) for vm in wanted.vms],
+            'health_check': {'protocol': 'http', 'port': wanted.checkport, 'path': wanted.checkpath},
+            **({'network': 'INTERNAL'} if wanted.internal else {})})['load_balancer'])
+        self.tag(_tags(made, wanted.fields))
+        return made
+
+    def unmake_balancer(self, wanted: NewBalancer) -> None:
+        for balancer in self.balancers():
+            if balancer.name == wanted.name:  # there was none before
+                self.drop_balancer(balancer)
+                self.forget_fields(balancer, wanted.fields)
+
+    def balancer_fields(self, balancer: Balancer) -> dict[str, str]:
         kept = [tag for tag in self.counted() if tag.startswith(_keeping(balancer))]
-        self.forget_records({FIELD: ','.join(marks.decode(tag.rpartition(':')[2]) for tag in kept)})
-        self.insist(lambda: self.api.delete(f"/load_balancers/{balancer['id']}"), f'deleting load balancer {name}')
-        for tag in kept:
+        return {marks.RECORDS: ','.join(marks.decode(tag.rpartition(':')[2]) for tag in kept)}
+
+    def forget_fields(self, balancer: Balancer, fields: Mapping[str, str]) -> None:
+        for tag in _tags(balancer, fields):
             self.drop(f'/tags/{tag}')
 
-    def _list_loadbalancers(self) -> list[LoadBalancerShape]:
-        found = sorted(self.balancers(), key=lambda each: str(each['name']))
-        names = {droplet['id']: droplet['name'] for droplet in self.droplets()} if found else {}
-        return [_shape(each, names) for each in found]
+    def drop_balancer(self, balancer: Balancer) -> None:
+        self.insist(lambda: self.api.delete(f'/load_balancers/{balancer.id}'), f'deleting load balancer {balancer.name}')
 
-    def _add_vm_to_loadbalancer(self, vm: str, name: str, ports: Sequence[int] = ()) -> None:
-        balancer, droplet = self.balancer(name), self.droplet(vm)
-        known = [rule['entry_port'] for rule in balancer['forwarding_rules']]
-        more = _forwarding([port for port in ports if port not in known]) if set(ports) - set(known) else []
-        self.api.post(f"/load_balancers/{balancer['id']}/droplets", {'droplet_ids': [droplet['id']]})
-        if more:
-            self.api.post(f"/load_balancers/{balancer['id']}/forwarding_rules", {'forwarding_rules': more})
+    def add_member(self, balancer: Balancer, vm: Machine) -> None:
+        self.api.post(f'/load_balancers/{balancer.id}/droplets', {'droplet_ids': [int(vm.id)]})
+
+    def serve_ports(self, balancer: Balancer, ports: Sequence[int]) -> None:
+        self.api.post(f'/load_balancers/{balancer.id}/forwarding_rules', {'forwarding_rules': _forwarding(ports)})
 
 
-def _keeping(balancer: Thing) -> str:
-    return f"kvirt-lb:{balancer['id']}:"
-
-
-def _shape(balancer: Thing, names: Mapping[int, str]) -> LoadBalancerShape:
+def _balancer(balancer: Thing) -> Balancer:
     rules = balancer['forwarding_rules']
-    return {'name': balancer['name'], 'ip': balancer.get('ip') or None, 'protocol': rules[0]['entry_protocol'],
-            'ports': sorted(rule['entry_port'] for rule in rules),
-            'vms': sorted(names[number] for number in balancer.get('droplet_ids') or () if number in names)}
+    return Balancer(id=balancer['id'], name=balancer['name'], ip=balancer.get('ip') or None,
+                    protocol=rules[0]['entry_protocol'], ports=[rule['entry_port'] for rule in rules], native=balancer)
+
+
+def _keeping(balancer: Balancer) -> str:
+    return f'kvirt-lb:{balancer.id}:'
+
+
+def _tags(balancer: Balancer, fields: Mapping[str, str]) -> list[str]:
+    """Return the tags that keep which records were made for a load balancer."""
+    records = filter(None, fields.get(marks.RECORDS, '').split(','))
+    return [_keeping(balancer) + plain(marks.encode(record, dots=False)) for record in records]
 
 
 def _forwarding(ports: Sequence[int]) -> list[dict[str, Any]]:
-    return [{'entry_protocol': 'tcp', 'entry_port': port, 'target_protocol': 'tcp', 'target_port': port}
-            for port in cloud.ports_of(ports)]
+    return [{'entry_protocol': 'tcp', 'entry_port': port, 'target_protocol': 'tcp', 'target_port': port} for port in ports]

@@ -63,7 +63,7 @@ def vm_row(droplet: Thing) -> VmRow:
     fields = marks.from_tags(droplet.get('tags') or ())
     image: Thing = droplet.get('image') or {}
     return {'name': droplet['name'], 'status': STATUS.get(native_status(droplet), 'unknown'),
-            'ip': address(droplet, 'public') or address(droplet, 'private'),
+            'ip': reached(droplet),
             'image': fields.get('image') or image.get('slug') or image.get('name') or '',
             'plan': fields.get('plan', ''), 'profile': fields.get('profile', ''), 'id': str(droplet['id']),
             'flavor': droplet.get('size_slug') or '', 'numcpus': droplet.get('vcpus') or 0,
@@ -98,6 +98,11 @@ def address(droplet: Thing, kind: str) -> str | None:
     """Return the public or the private address of a droplet, None when it has none yet."""
     cards = (droplet.get('networks') or {}).get('v4') or ()
     return next((card['ip_address'] for card in cards if card.get('type') == kind and card.get('ip_address')), None)
+
+
+def reached(droplet: Thing) -> str | None:
+    """Return the address at which a droplet is reached, None when it has none yet."""
+    return address(droplet, 'public') or address(droplet, 'private')
 
 
 def region(thing: Thing) -> str:

@@ -54,7 +54,7 @@ class Networks(networks.Networks, Account):
     def drop_network(self, network: Network) -> None:
         self.drop(f'/vpcs/{network.id}')
 
-    def members(self, network: Network) -> list[Member]:
+    def network_members(self, network: Network) -> list[Member]:
         return [Member(name=member['name'], is_vm=member['urn'].startswith('do:droplet:'))
                 for member in self.all(f'/vpcs/{network.id}/members')]
 

@@ -8,8 +8,6 @@ from kvirt.errors import AlreadyExists, Conflict, NotFound
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.account import NAME, check_host
 from kvirt.providers.digitalocean.create import Create
-from kvirt.providers.digitalocean.mapping import to_tags
-from kvirt.providers.families import marks
 from kvirt.shapes import Flavor, VmInfo
 
 _BY_FLAVOR = f'a VM of {NAME} has the size of its flavor: update the flavor'
@@ -66,16 +64,6 @@ class Vms(Create):
     _serialconsole = unsupported(f'{NAME} has no serial console')
 
     # changes
-
-    def _update_metadata(self, name: str, metatype: str, metavalue: str | None, append: bool = False) -> None:
-        marks.check_field(metatype)
-        droplet = self.droplet(name)
-        have = marks.from_tags(droplet['tags']).get(metatype, '')
-        value = f'{have},{metavalue}' if append and have and metavalue is not None else metavalue
-        before = {tag for tag in droplet['tags'] if metatype in marks.from_tags([tag])}
-        after = set(to_tags({metatype: value})) if value else set()
-        self.tag(after - before, 'droplet', droplet['id'])
-        self.untag(before - after, 'droplet', droplet['id'])
 
     @waits
     def _update_flavor(self, name: str, flavor: str) -> None:

@@ -1,4 +1,4 @@
-"""VMs as the areas around them see them: who has a disk or an address, and where that one is."""
+"""VMs as the areas around them see them: what is remembered on one, where it is reached, and where its volumes are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from kvirt.base import Kbase
+from kvirt.errors import NotFound
 from kvirt.providers.families import marks
 from kvirt.undo import Undo
 from kvirt.wait import SYSTEM, Clock
@@ -18,11 +19,14 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    place: str
-    """Where a volume must be for this VM to get it: a region, location or zone."""
+    ip: str | None = None
+    """Where it is reached, None when it has no address yet."""
 
-    mark: str
-    """What volumes that go with this VM bear; see :func:`mark_of`."""
+    fields: Mapping[str, str] = {}
+    """What is remembered on it; see :mod:`kvirt.providers.families.marks`."""
+
+    place: str = ''
+    """Where a volume must be for this VM to get it: a region, location or zone."""
 
     volumes: Sequence[str] | None = None
     """The ids of its volumes in the order of its disks; None where the platform does not tell them with the VM."""
@@ -30,14 +34,14 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     native: Any = None
     """The VM as the platform tells it."""
 
-
-def mark_of(fields: Mapping[str, str], native_id: Any) -> str:
-    """Return the mark of a VM with these *fields*: the request that made it, or for one made elsewhere its id."""
-    return fields.get(marks.MARK) or f'vm-{native_id}'
+    @property
+    def mark(self) -> str:
+        """What volumes that go with this VM bear: the request that made it, or for one made elsewhere its id."""
+        return self.fields.get(marks.MARK) or f'vm-{self.id}'
 
 
 class Machines(Kbase):
-    """A platform with VMs, over two primitives."""
+    """A platform with VMs."""
 
     clock: Clock = SYSTEM
 
@@ -48,6 +52,27 @@ class Machines(Kbase):
     def vm_names(self, ids: Collection[str]) -> Mapping[str, str]:
         """Return the names of the VMs with these *ids*, by id. Others may be among them; one that is gone is not."""
         raise NotImplementedError
+
+    def set_field(self, machine: Machine, key: str, text: str | None) -> None:
+        """Remember *text* on a VM, in place of what stands under *key*; forget that when *text* is None."""
+        raise NotImplementedError
+
+    def find_machine(self, name: str) -> Machine | None:
+        """Return the VM with this name or id, None when there is none. Conflict when several bear the name."""
+        try:
+            return self.machine(name)
+        except NotFound:
+            return None
+
+    @staticmethod
+    def check_field(key: str) -> str:
+        """Return *key* if it can name a field of a VM. InvalidInput."""
+        return marks.check_field(key)
+
+    def _update_metadata(self, name: str, metatype: str, metavalue: str | None, append: bool = False) -> None:
+        key, vm = self.check_field(metatype), self.machine(name)
+        have = vm.fields.get(key, '')
+        self.set_field(vm, key, f'{have},{metavalue}' if append and have and metavalue is not None else metavalue)
 
     def undo(self) -> Undo:
         """Return a rollback that understands the platform's errors."""

@@ -25,7 +25,10 @@ MARK = 'kvirt'
 MAKER = 'maker'
 """The field that tells which process is making the VM that a thing is for."""
 
-COMPUTED = frozenset({*VmInfo.__annotations__, *SPECIAL, 'iso', MARK, MAKER}
+RECORDS = 'dnsrecords'
+"""The field that names the DNS records which were made for a thing: ``<type>/<name>@<zone>``, with commas between."""
+
+COMPUTED = frozenset({*VmInfo.__annotations__, *SPECIAL, 'iso', MARK, MAKER, RECORDS}
                      - {'image', 'plan', 'profile', 'user', 'owner', 'hostkey'})
 """What a platform tells of a VM by itself; a field can't take its place."""
 
@@ -195,8 +198,8 @@ def iso_date(date: datetime | str) -> str:
 
 def unshown(fields: Mapping[str, str]) -> dict[str, str]:
     """Return the fields of a VM that are shown: all but the marks themselves."""
-    return {key: value for key, value in fields.items() if key not in (MARK, MAKER)}
+    return {key: value for key, value in fields.items() if key not in (MARK, MAKER, RECORDS)}
 
 
-__all__ = ['COMPUTED', 'MAKER', 'MARK', 'abandoned', 'check_field', 'decode', 'encode', 'fields_of', 'from_labels',
-           'from_tags', 'iso_date', 'maker', 'new_request', 'to_labels', 'to_tags', 'unshown']
+__all__ = ['COMPUTED', 'MAKER', 'MARK', 'RECORDS', 'abandoned', 'check_field', 'decode', 'encode', 'fields_of',
+           'from_labels', 'from_tags', 'iso_date', 'maker', 'new_request', 'to_labels', 'to_tags', 'unshown']

@@ -75,7 +75,7 @@ class Networks(Machines):
         """Delete a network that nothing is on; wait for what has left it just before. One that is gone is fine."""
         raise NotImplementedError
 
-    def members(self, network: Network) -> Sequence[Member]:
+    def network_members(self, network: Network) -> Sequence[Member]:
         """Return what is on a network."""
         raise NotImplementedError
 
@@ -120,7 +120,7 @@ class Networks(Machines):
     @waits
     def _delete_network(self, name: str, force: bool = False) -> None:
         network = self.network_named(name)
-        self.vacate(f'network {name}', network, self.members(network), force)
+        self.vacate(f'network {name}', network, self.network_members(network), force)
         self.drop_network(network)
 
     @waits
@@ -138,7 +138,7 @@ class Networks(Machines):
                                                                 key=lambda network: network.name)}
 
     def _network_ports(self, name: str) -> list[str]:
-        return sorted(member.name for member in self.members(self.network_named(name)) if member.is_vm)
+        return sorted(member.name for member in self.network_members(self.network_named(name)) if member.is_vm)
 
     # for the areas beside this one
 

@@ -29,7 +29,8 @@ from kvirt.errors import (
 )
 from kvirt.names import did_you_mean
 from kvirt.providers.families import marks, s3
-from kvirt.providers.families.machines import Machine, Machines, mark_of
+from kvirt.providers.families.machines import Machine, Machines
+from kvirt.providers.hcloud import mapping
 from kvirt.redact import remember
 from kvirt.version import __version__
 from kvirt.wait import until
@@ -77,7 +78,7 @@ class HcloudOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(s3.S3Buckets, Machines):
+class Account(Machines, s3.S3Buckets):
     """A project of Hetzner Cloud."""
 
     Options: ClassVar[type[Options]] = HcloudOptions
@@ -170,12 +171,19 @@ class Account(s3.S3Buckets, Machines):
     @staticmethod
     def machine_of(server: Native) -> Machine:
         """Return a server as families see it."""
-        return Machine(id=str(server.id), name=server.name, place=server.location.name,
-                       mark=mark_of(server.labels or {}, server.id), native=server,
+        return Machine(id=str(server.id), name=server.name, ip=mapping.address(server), place=server.location.name,
+                       fields=marks.from_labels(server.labels or {}), native=server,
                        volumes=[str(number) for number in sorted(volume.id for volume in server.volumes or ())])
 
     def vm_names(self, ids: Collection[str]) -> dict[str, str]:
         return {str(number): name for number, name in self.server_names().items()}
+
+    def find_machine(self, name: str) -> Machine | None:
+        found = self.find(self.conn.servers, name)  # without asking for all names to suggest one
+        return self.machine_of(found) if found else None
+
+    def set_field(self, machine: Machine, key: str, text: str | None) -> None:
+        self.relabel(machine.native, **{key: text})
 
     def server_names(self) -> dict[int, str]:
         """Return the names of all VMs, by id."""

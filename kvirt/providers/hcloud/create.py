@@ -174,7 +174,7 @@ class Create(Storage, Firewalls, Dns):
         ours = [volume for volume in attached if volume.fields.get(marks.MARK) == machine.mark]
         for image in known.values():
             self.gone(image)
-        self.forget_records(server)
+        self.forget_records(marks.from_labels(server.labels or {}))
         self._remove(server)
         self.drop_volumes(ours)
         if marks.MARK in (server.labels or {}):

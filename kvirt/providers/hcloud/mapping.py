@@ -10,7 +10,7 @@ from kvirt.providers.families import marks
 from kvirt.providers.families.floating import Address
 from kvirt.providers.families.networks import Network
 from kvirt.providers.families.volumes import Volume
-from kvirt.shapes import DiskShape, DnsRecord, Flavor, LoadBalancerShape, NetworkShape, Rule, Status, VmInfo, VmRow
+from kvirt.shapes import DiskShape, Flavor, NetworkShape, Rule, Status, VmInfo, VmRow
 
 Native = Any
 
@@ -24,10 +24,6 @@ SNAPSHOT = 'snapshot'
 """The field of an image that is a snapshot of a VM, and of a VM: the one that it is at."""
 
 _FLAGS = {'stoppable': True, 'rebootable': True, 'resizable': True, 'preemptible': False, 'firewall': True}
-ZONES = 'dnszones'
-"""The field of a VM that tells in which zones there are records of it."""
-
-_PRIVATE = frozenset({SNAPSHOT, ZONES})
 
 
 def vm_row(server: Native) -> VmRow:
@@ -46,7 +42,7 @@ def vm_info(server: Native, volumes: Iterable[DiskShape], networks: Mapping[int,
     """Map a server to all that is known of it, with its *volumes*, the names of *networks* and security *groups* by id,
     and its *snapshots*, oldest first."""
     fields = marks.from_labels(server.labels or {})
-    info = cast(VmInfo, {**_FLAGS, **{key: text for key, text in marks.unshown(fields).items() if key not in _PRIVATE},
+    info = cast(VmInfo, {**_FLAGS, **{key: text for key, text in marks.unshown(fields).items() if key != SNAPSHOT},
                          **vm_row(server)})
     info['nets'] = [{'net': networks.get(card.network.id, str(card.network.id)), 'mac': card.mac_address.lower(),
                      'ip': card.ip, 'type': 'private'} for card in server.private_net or ()]
@@ -153,21 +149,3 @@ def network(native: Native) -> Network:
                                         for route in native.routes or ()]}
     row = cast(NetworkShape, {**shape, **({'domain': fields['domain']} if 'domain' in fields else {})})
     return Network(id=str(native.id), name=native.name, cidr=native.ip_range, row=row, fields=fields, native=native)
-
-
-def record(rrset: Native, zone: str) -> DnsRecord:
-    """Map a set of records of a zone."""
-    name = zone if rrset.name == '@' else f'{rrset.name}.{zone}'
-    shape: DnsRecord = {'name': name, 'type': rrset.type, 'data': [each.value for each in rrset.records]}
-    return {**shape, 'ttl': rrset.ttl} if rrset.ttl else shape
-
-
-def balancer(native: Native, names: Mapping[int, str]) -> LoadBalancerShape:
-    """Map a load balancer, with the *names* of servers by id."""
-    targets = [target.server.id for target in native.targets if target.type == 'server']
-    public = native.public_net
-    private = [each.ip for each in native.private_net or ()]
-    return {'name': native.name, 'ip': public.ipv4.ip if public.enabled else next(iter(private), None),
-            'protocol': native.services[0].protocol if native.services else 'tcp',
-            'ports': sorted(service.listen_port for service in native.services),
-            'vms': sorted(names.get(each, str(each)) for each in targets)}

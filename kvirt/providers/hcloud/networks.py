@@ -70,10 +70,10 @@ class Networks(networks.Networks, Storage):
     def drop_network(self, network: Network) -> None:
         self.gone(network.native)
 
-    def members(self, network: Network) -> list[Member]:
-        return self._members(network.native, network.cidr)
+    def network_members(self, network: Network) -> list[Member]:
+        return self._on_network(network.native, network.cidr)
 
-    def _members(self, native: Native, cidr: str) -> list[Member]:
+    def _on_network(self, native: Native, cidr: str) -> list[Member]:
         """Return the VMs on a network whose addresses are in *cidr*."""
         part = units.network(cidr)
         return [Member(name=server.name, native=server) for server in self.conn.servers.get_all()
@@ -122,7 +122,7 @@ class Networks(networks.Networks, Storage):
         if name in self._list_subnets():
             raise AlreadyExists(f'subnet {name} exists')
         whole = next((each for each in network.subnets if each.ip_range == network.ip_range != cidr), None)
-        if whole and not self._members(network, network.ip_range):
+        if whole and not self._on_network(network, network.ip_range):
             self.done(network.delete_subnet(whole))
         subnet = NetworkSubnet(cidr, 'cloud', overrides.get('network_zone') or self.zones[self.usual_place])
         self.done(self.patiently(f'making subnet {name}', lambda: network.add_subnet(subnet)))
@@ -131,7 +131,7 @@ class Networks(networks.Networks, Storage):
     @waits
     def _delete_subnet(self, name: str, force: bool = False) -> None:
         network, subnet = self._subnet(name)
-        self.vacate(f'subnet {name}', mapping.network(network), self._members(network, subnet.ip_range), force)
+        self.vacate(f'subnet {name}', mapping.network(network), self._on_network(network, subnet.ip_range), force)
         self.done(self.patiently(f'deleting subnet {name}', lambda: network.delete_subnet(subnet)))
         self.relabel(network, **{label(subnet.ip_range): None, label(subnet.ip_range, 'plan'): None})
 

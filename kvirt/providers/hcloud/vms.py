@@ -10,7 +10,6 @@ from kvirt.base import unsupported, waits
 from kvirt.base.vms import Rows
 from kvirt.errors import Conflict, NotFound
 from kvirt.names import did_you_mean
-from kvirt.providers.families import marks
 from kvirt.providers.hcloud import mapping
 from kvirt.providers.hcloud.create import Create, check_name
 from kvirt.shapes import VmInfo
@@ -62,13 +61,6 @@ class Vms(Create):
         return {'url': answer.wss_url, 'password': answer.password}
 
     _serialconsole = unsupported('Hetzner Cloud has no serial console: use console, a display over a web socket')
-
-    def _update_metadata(self, name: str, metatype: str, metavalue: str | None, append: bool = False) -> None:
-        marks.check_field(metatype)
-        server = self.server(name)
-        have = marks.from_labels(server.labels or {}).get(metatype, '')
-        text = f'{have},{metavalue}' if append and have and metavalue is not None else metavalue
-        self.relabel(server, **{metatype: text})
 
     @waits
     def _update_flavor(self, name: str, flavor: str) -> None:

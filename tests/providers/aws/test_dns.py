@@ -1,4 +1,4 @@
-"""Route 53: what is made here tells what for, and what others made stays as it is."""
+"""Route 53: records of a VM go with it, and what others made stays as it is."""
 
 from __future__ import annotations
 
@@ -56,13 +56,11 @@ def change(route53: Any, zone: str, action: str, record: Mapping[str, Any]) -> N
         {'Action': action, 'ResourceRecordSet': record}]})
 
 
-def test_beside_a_record_stands_what_it_is_for_and_goes_with_it(aws: Kaws) -> None:
+def test_a_record_its_aliases_and_the_one_of_all_other_names(aws: Kaws) -> None:
     ok(aws.reserve_dns('web', domain=DNS_ZONE, ip='10.0.0.1', alias=['www', '*']))
-    assert records(aws) == {
-        ('web', 'A'): ['10.0.0.1'], ('www', 'A'): ['10.0.0.1'], ('*', 'A'): ['10.0.0.1'],
-        **{(f'_kvirt.{name}', 'TXT'): ['kvirt nobody'] for name in ('web', 'www', '_any')}}
+    assert records(aws) == {('web', 'A'): ['10.0.0.1'], ('www', 'A'): ['10.0.0.1'], ('*', 'A'): ['10.0.0.1']}
     ok(aws.delete_dns('*', DNS_ZONE))
-    assert set(records(aws)) == {('web', 'A'), ('www', 'A'), ('_kvirt.web', 'TXT'), ('_kvirt.www', 'TXT')}
+    assert set(records(aws)) == {('web', 'A'), ('www', 'A')}
     ok(aws.delete_dns('web', DNS_ZONE, allentries=True))
     assert records(aws) == {}
 
@@ -82,7 +80,7 @@ def test_a_record_of_another_kind_gives_way_to_force_only(aws: Kaws, route53: An
     assert records(aws)['old', 'CNAME'] == ['elsewhere.example']
     refused(aws.reserve_dns('old', domain=DNS_ZONE, ip='10.0.0.2'), 'AlreadyExists', 'old')
     ok(aws.reserve_dns('old', domain=DNS_ZONE, ip='10.0.0.2', force=True))
-    assert set(records(aws)) == {('old', 'A'), ('_kvirt.old', 'TXT')}
+    assert set(records(aws)) == {('old', 'A')}
     ok(aws.delete_dns('old', DNS_ZONE))
 
 
@@ -116,7 +114,7 @@ def test_the_records_of_a_vm_go_with_it(aws: Kaws) -> None:
     ok(aws.reserve_dns('kept', domain=DNS_ZONE, ip='10.0.0.7'))
     assert records(aws)['named', 'A'] == [aws.ip('named')]
     ok(aws.delete('named'))
-    assert set(records(aws)) == {('kept', 'A'), ('_kvirt.kept', 'TXT')}
+    assert set(records(aws)) == {('kept', 'A')}
     ok(aws.delete_dns('kept', DNS_ZONE))
 
 
@@ -131,7 +129,7 @@ def test_a_vm_may_know_its_domain(aws: Kaws) -> None:
 def test_records_are_made_all_or_none(aws: Kaws, wire: Wire, account: Account) -> None:
     ok(aws.reserve_dns('taken', domain=DNS_ZONE, ip='10.0.0.8'))
     refused(aws.reserve_dns('fresh', domain=DNS_ZONE, ip='10.0.0.9', alias=['taken']), 'AlreadyExists', 'taken')
-    assert set(records(aws)) == {('taken', 'A'), ('_kvirt.taken', 'TXT')}
+    assert set(records(aws)) == {('taken', 'A')}
     ok(aws.delete_dns('taken', DNS_ZONE))
     deed = Deed({'domain': DNS_ZONE, 'ip': '10.0.0.9', 'alias': ['other']}, 'reserve_dns', 'forget_record')
     Kaws.forget_record = lambda self, name: self.delete_dns(name, DNS_ZONE, True)  # type: ignore[attr-defined]
@@ -148,8 +146,8 @@ def test_long_zones_are_read_page_by_page(aws: Kaws, wire: Wire) -> None:
     with connect(wire.url) as other:
         other.conn.observe('before-parameter-build.route53.ListResourceRecordSets', small)
         with wire.counting() as calls:
-            assert len(other.list_dns(DNS_ZONE)) == 12
-        assert len(calls) >= 6
+            assert len(other.list_dns(DNS_ZONE)) == 7
+        assert len(calls) >= 4
     ok(aws.delete_dns('page', DNS_ZONE, allentries=True))
 
 
@@ -161,7 +159,7 @@ def test_of_a_public_and_a_private_zone_the_public_one_is_meant(aws: Kaws, accou
     assert aws.list_dns_zones() == ['both.example', DNS_ZONE]
     ok(aws.reserve_dns('x', domain='both.example', ip='10.0.0.1'))
     sizes = [len(route53.list_resource_record_sets(HostedZoneId=each['Id'])['ResourceRecordSets']) for each in made]
-    assert sizes[1] == sizes[0] + 2, 'the record and what stands beside it'
+    assert sizes[1] == sizes[0] + 1
     ok(aws.delete_dns('x', 'both.example'))
     for each in made:
         route53.delete_hosted_zone(Id=each['Id'])

@@ -89,9 +89,13 @@ def test_one_that_the_internet_can_not_reach_is_not_made(aws: Kaws) -> None:
 
 @pytest.mark.parametrize(('name', 'keywords', 'words'), [
     ('x' * 33, {}, 'x' * 33), ('internal-x', {}, 'internal-x'), ('a.b', {}, 'a.b'), ('x', {'ports': []}, 'port'),
-    ('x', {'ip': '10.0.0.1'}, 'addresses'), ('x', {'checkport': 0}, '0')])
+    ('x', {'checkport': 0}, '0')])
 def test_what_can_not_be_is_refused(aws: Kaws, name: str, keywords: dict[str, Any], words: str) -> None:
     refused(aws.create_loadbalancer(name, **{'ports': [80], **keywords}), 'InvalidInput', words)
+
+
+def test_its_address_can_not_be_chosen(aws: Kaws) -> None:
+    refused(aws.create_loadbalancer('x', ports=[80], ip='10.0.0.1'), 'NotSupported', 'address')
 
 
 @pytest.mark.slow

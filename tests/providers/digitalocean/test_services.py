@@ -137,6 +137,22 @@ def test_a_record_whose_alias_can_not_be_made_is_not_made_either(do: Kdigitaloce
     assert cloud.words() == []
 
 
+def test_numbers_of_a_record_stand_before_its_data(do: Kdigitalocean, cloud: DigitalOcean) -> None:
+    for more in ({'type': 'SRV', 'name': '_sip', 'data': 'sip', 'priority': 1, 'weight': 2, 'port': 5060},
+                 {'type': 'MX', 'name': '@', 'data': 'mail', 'priority': 10},
+                 {'type': 'MX', 'name': '@', 'data': 'mail2', 'priority': 20}):
+        cloud.add('records', cloud._record({**more, 'zone': ZONE}))
+    rows = {row['name']: row['data'] for row in do.list_dns(f'{ZONE}.') if row['type'] in ('SRV', 'MX')}
+    assert rows == {f'_sip.{ZONE}': ['1 2 5060 sip'], ZONE: ['10 mail', '20 mail2']}
+
+
+def test_a_record_that_was_there_outlives_a_load_balancer_that_could_not_be_made(do: Kdigitalocean,
+                                                                                 cloud: DigitalOcean) -> None:
+    ok(do.reserve_dns('front', domain=ZONE, ip='192.0.2.1'))
+    refused(do.create_loadbalancer('front', [80], domain=ZONE), 'AlreadyExists', names='front')
+    assert cloud.words() == ['records front']
+
+
 def test_records_of_a_load_balancer_go_with_it(do: Kdigitalocean, cloud: DigitalOcean) -> None:
     made = ok(do.create_loadbalancer('front', [443, 80], domain=ZONE, alias=['www']))
     rows = {row['name']: row['data'] for row in do.list_dns(ZONE)}

@@ -22,8 +22,8 @@ class Memory(Blocks, Floating):
 
     def __init__(self) -> None:
         self.clock = Haste()
-        self.vms = {'1': Machine(id='1', name='web', place='here', mark='r1'),
-                    '2': Machine(id='2', name='db', place='there', mark='vm-2')}
+        self.vms = {'1': Machine(id='1', name='web', place='here', fields={'kvirt': 'r1'}),
+                    '2': Machine(id='2', name='db', place='there')}
         self.disks: dict[str, Volume] = {}
         self.ips: dict[str, Address] = {}
         self.asked: list[str] = []

@@ -44,7 +44,7 @@ class Memory(Networks):
     def drop_network(self, network: Network) -> None:
         del self.there[network.name]
 
-    def members(self, network: Network) -> Sequence[Member]:
+    def network_members(self, network: Network) -> Sequence[Member]:
         return list(self.on.get(network.name, ()))
 
     def take_away(self, network: Network, member: Member) -> None:

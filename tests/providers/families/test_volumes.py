@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kvirt.errors import Conflict, InvalidInput, KvirtError, NotFound, Unavailable
 from kvirt.providers.families.blocks import Blocks
-from kvirt.providers.families.machines import mark_of
+from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.volumes import NewVolume, next_name
 from kvirt.shapes import Flavor
 from kvirt.spec import decode_vm
@@ -159,7 +159,8 @@ def test_names_of_volumes_are_plain_and_fresh(vm: str, many: int) -> None:
 
 
 def test_a_vm_that_was_made_elsewhere_has_a_mark_too() -> None:
-    assert (mark_of({'kvirt': 'r1'}, 7), mark_of({}, 7)) == ('r1', 'vm-7')
+    assert Machine(id='7', name='web', fields={'kvirt': 'r1'}).mark == 'r1'
+    assert Machine(id='7', name='web').mark == 'vm-7'
 
 
 def test_pools_are_none() -> None:

@@ -219,9 +219,30 @@ def test_records_of_a_vm_go_with_it(bench: Bench) -> None:
     ok(bench.provider.reserve_dns('other', domain='example.com', ip='192.0.2.1'))
     assert sorted(record['name'] for record in bench.provider.list_dns('example.com')) == [
         'other.example.com', 'web.example.com', 'www.example.com']
-    assert 'dnszones' not in settled(bench, 'web')
+    assert 'dnsrecords' not in settled(bench, 'web')
     ok(bench.provider.delete('web'))
     assert [record['name'] for record in bench.provider.list_dns('example.com')] == ['other.example.com']
+
+
+def test_a_record_whose_alias_can_not_be_made_is_not_made_either(bench: Bench) -> None:
+    bench.wire.fail(2, 'refused', matches=lambda request: str(request).startswith('POST') and 'rrsets' in str(request))
+    refused(bench.provider.reserve_dns('web', domain='example.com', ip='192.0.2.1', alias=['www']), 'InvalidInput')
+    assert bench.provider.list_dns('example.com') == []
+
+
+def test_records_of_a_load_balancer_go_with_it(bench: Bench) -> None:
+    made = ok(bench.provider.create_loadbalancer('front', [80], domain='example.com', alias=['www']))
+    rows = {row['name']: row['data'] for row in bench.provider.list_dns('example.com')}
+    assert rows == {'front.example.com': [made['ip']], 'www.example.com': [made['ip']]}
+    ok(bench.provider.delete_loadbalancer('front'))
+    assert bench.provider.list_dns('example.com') == []
+
+
+def test_a_record_that_was_there_outlives_a_load_balancer_that_could_not_be_made(bench: Bench) -> None:
+    ok(bench.provider.reserve_dns('front', domain='example.com', ip='192.0.2.1'))
+    refused(bench.provider.create_loadbalancer('front', [80], domain='example.com'), 'AlreadyExists', names='front')
+    assert [row['data'] for row in bench.provider.list_dns('example.com')] == [['192.0.2.1']]
+    assert bench.provider.list_loadbalancers() == []
 
 
 def test_a_volume_of_a_vm_that_kvirt_did_not_make_goes_with_it_and_nothing_else(bench: Bench) -> None:
