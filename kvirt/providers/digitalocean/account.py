@@ -22,9 +22,8 @@ from kvirt.errors import (
 from kvirt.names import did_you_mean
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.mapping import Thing
-from kvirt.providers.families import cloud, s3
+from kvirt.providers.families import cloud, s3, shared
 from kvirt.rest import Api, Call, by_link
-from kvirt.undo import Undo
 from kvirt.wait import SYSTEM, Clock, until
 
 NAME = 'DigitalOcean'
@@ -66,7 +65,7 @@ class DigitalOceanOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(s3.S3Buckets):
+class Account(s3.S3Buckets, shared.Shared):
     """An account of DigitalOcean, or the resources of a team."""
 
     Options: ClassVar[type[Options]] = DigitalOceanOptions
@@ -159,10 +158,6 @@ class Account(s3.S3Buckets):
                 raise Conflict(f'{what} failed on the side of {NAME}', hint='Its control panel may tell more')
             return bool(status == 'completed')
         until(look, what=what, timeout=timeout, clock=self.clock)
-
-    def undo(self) -> Undo:
-        """Return a rollback."""
-        return Undo(clock=None if self.clock is SYSTEM else self.clock)
 
     def insist(self, call: Callable[[], object], what: str) -> None:
         """Call until the platform has let go of what it holds; what is gone already is fine."""
