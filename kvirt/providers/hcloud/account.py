@@ -29,10 +29,10 @@ from kvirt.errors import (
 )
 from kvirt.names import did_you_mean
 from kvirt.providers.families import marks, s3
+from kvirt.providers.families.shared import Shared
 from kvirt.redact import remember
-from kvirt.undo import Undo
 from kvirt.version import __version__
-from kvirt.wait import SYSTEM, until
+from kvirt.wait import until
 
 T = TypeVar('T')
 Native = Any
@@ -77,7 +77,7 @@ class HcloudOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(s3.S3Buckets):
+class Account(s3.S3Buckets, Shared):
     """A project of Hetzner Cloud."""
 
     Options: ClassVar[type[Options]] = HcloudOptions
@@ -188,10 +188,6 @@ class Account(s3.S3Buckets):
         return str((server.labels or {}).get(marks.MARK) or f'vm-{server.id}')
 
     # several steps, and waiting for one
-
-    def undo(self) -> Undo:
-        """Return a rollback that understands the vendor's client."""
-        return Undo(clock=None if self.clock is SYSTEM else self.clock).translating(self.translate)
 
     def done(self, *actions: Native) -> None:
         """Wait until the platform has done what it accepted. Raises what went wrong with it."""
