@@ -22,7 +22,8 @@ from kvirt.errors import (
 from kvirt.names import did_you_mean
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.mapping import Thing
-from kvirt.providers.families import cloud, s3, shared
+from kvirt.providers.families import cloud, s3
+from kvirt.providers.families.machines import Machines
 from kvirt.rest import Api, Call, by_link
 from kvirt.wait import SYSTEM, Clock, until
 
@@ -65,7 +66,7 @@ class DigitalOceanOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(s3.S3Buckets, shared.Shared):
+class Account(s3.S3Buckets, Machines):
     """An account of DigitalOcean, or the resources of a team."""
 
     Options: ClassVar[type[Options]] = DigitalOceanOptions

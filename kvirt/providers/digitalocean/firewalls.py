@@ -50,6 +50,9 @@ class Firewalls(SharedGroups, Shared, Networks):
         return (each['name'] for each in self.droplets(everywhere=True)
                 if each['id'] in direct or tags & set(each['tags']))
 
+    def more_of_group(self, group: Group) -> Mapping[str, Any]:
+        return {'native_status': group.native.get('status')}
+
     def join(self, group: Group) -> str:
         """Return the tag that puts droplets behind a firewall; one that was made elsewhere is given a tag."""
         for tag in mapping.tags_of(group):

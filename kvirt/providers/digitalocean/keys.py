@@ -33,4 +33,4 @@ class Keys(SharedKeys, Shared):
 
 
 def _key(native: Thing) -> Key:
-    return Key(str(native['id']), native['name'], native['public_key'], native)
+    return Key(id=str(native['id']), name=native['name'], public=native['public_key'], native=native)

@@ -172,7 +172,7 @@ def group(native: Thing) -> Group:
     """Map a firewall. What it lets in from droplets and load balancers has no address, and is left out."""
     found = [rule for each in native.get('inbound_rules') or () for rule in rules.from_text(
         each['protocol'], each['ports'], (each.get('sources') or {}).get('addresses') or ())]
-    return Group(native['id'], native['name'], found, shown={'native_status': native.get('status')}, native=native)
+    return Group(id=native['id'], name=native['name'], rules=found, native=native)
 
 
 def tags_of(group: Group) -> list[str]:

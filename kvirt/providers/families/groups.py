@@ -6,8 +6,9 @@ They are called firewalls, firewall groups or network security groups on some pl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+import msgspec
 
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from kvirt.providers.families import cloud, rules
@@ -17,16 +18,19 @@ from kvirt.rules import rules_of
 from kvirt.shapes import Rule
 
 
-@dataclass(frozen=True)
-class Group:
-    """A security group: what it lets in, the marks that it bears, and more that ``info`` shows."""
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """A security group."""
 
     id: str
     name: str
     rules: Sequence[Rule]
-    fields: Mapping[str, str] = field(default_factory=dict)
-    shown: Mapping[str, Any] = field(default_factory=dict)
+    """What it lets in."""
+
+    fields: Mapping[str, str] = {}
+    """The marks that it bears, where the platform has room for them; see :mod:`kvirt.providers.families.marks`."""
+
     native: Any = None
+    """The group as the platform tells it."""
 
 
 class SharedGroups(Shared):
@@ -62,6 +66,10 @@ class SharedGroups(Shared):
         """Return the names of the VMs, and of what else there is, that use a group."""
         raise NotImplementedError
 
+    def more_of_group(self, group: Group) -> Mapping[str, Any]:
+        """Return what ``info`` shows of a group beside its name, id and rules."""
+        return {}
+
     def group(self, name: str, known: Iterable[Group] | None = None) -> Group:
         """Return the group with this name or id, of those that are *known* or of all. NotFound, Conflict."""
         return cloud.find('security group', name, self.groups() if known is None else known,
@@ -77,7 +85,7 @@ class SharedGroups(Shared):
             group = self.group(name)
         except NotFound:
             return {}
-        return {'name': group.name, 'id': group.id, **group.shown, 'rules': list(group.rules)}
+        return {'name': group.name, 'id': group.id, **self.more_of_group(group), 'rules': list(group.rules)}
 
     def _create_security_group(self, name: str, overrides: Mapping[str, Any] | None = None) -> None:
         wanted, settings = self._asked(overrides)

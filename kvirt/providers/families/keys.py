@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
+
+import msgspec
 
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput
 from kvirt.guest.keys import valid_key
@@ -13,14 +14,16 @@ from kvirt.providers.families.marks import MARK, new_request
 from kvirt.providers.families.shared import Shared, shared_fields
 
 
-@dataclass(frozen=True)
-class Key:
-    """A key that the platform keeps. ``public`` is in OpenSSH format, or a fingerprint where the platform tells no more."""
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A public key that the platform keeps."""
 
     id: str
     name: str
     public: str
+    """It, in OpenSSH format; its fingerprint where the platform tells no more."""
+
     native: Any = None
+    """The key as the platform tells it."""
 
     def same(self, line: str) -> bool:
         """Tell if this is the public key of *line*. Comments do not matter."""

@@ -10,11 +10,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from kvirt.base import Kbase
 from kvirt.errors import AlreadyExists, Conflict, KvirtError, NotFound
+from kvirt.providers.families.machines import Machines
 from kvirt.providers.families.marks import MAKER, MARK, maker
-from kvirt.undo import Undo
-from kvirt.wait import SYSTEM
 
 T = TypeVar('T')
 
@@ -27,12 +25,8 @@ def shared_fields() -> dict[str, str]:
     return {MARK: SHARED, MAKER: maker(time.time())}
 
 
-class Shared(Kbase):
+class Shared(Machines):
     """A platform where VMs share things."""
-
-    def undo(self) -> Undo:
-        """Return a rollback that understands the errors of the platform."""
-        return Undo(clock=None if self.clock is SYSTEM else self.clock).translating(self.translate)
 
     def known(self, error: Exception) -> KvirtError | None:
         """Return what an error means; None when it is a bug."""

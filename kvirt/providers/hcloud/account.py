@@ -29,7 +29,7 @@ from kvirt.errors import (
 )
 from kvirt.names import did_you_mean
 from kvirt.providers.families import marks, s3
-from kvirt.providers.families.shared import Shared
+from kvirt.providers.families.machines import Machines
 from kvirt.redact import remember
 from kvirt.version import __version__
 from kvirt.wait import until
@@ -77,7 +77,7 @@ class HcloudOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(s3.S3Buckets, Shared):
+class Account(s3.S3Buckets, Machines):
     """A project of Hetzner Cloud."""
 
     Options: ClassVar[type[Options]] = HcloudOptions

@@ -123,12 +123,13 @@ def group(firewall: Native) -> Group:
     """Map a firewall, with what it lets in."""
     rules = [rule for each in firewall.rules or () if each.direction == 'in'
              for rule in from_text(each.protocol, each.port, each.source_ips)]
-    return Group(str(firewall.id), firewall.name, rules, marks.from_labels(firewall.labels or {}), native=firewall)
+    return Group(id=str(firewall.id), name=firewall.name, rules=rules, fields=marks.from_labels(firewall.labels or {}),
+                 native=firewall)
 
 
 def key(native: Native) -> Key:
     """Map an ssh key."""
-    return Key(str(native.id), native.name, native.public_key, native)
+    return Key(id=str(native.id), name=native.name, public=native.public_key, native=native)
 
 
 def network(native: Native) -> NetworkShape:
