@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
-from kvirt.base import Kbase, Options, option
+from kvirt.base import Options, option
 from kvirt.errors import InvalidInput, KvirtError, QuotaExceeded, Unauthorized
 from kvirt.parallel import in_parallel
 from kvirt.providers.families import boto
+from kvirt.providers.families.machines import Machines
 from kvirt.spec import VmSpec
-from kvirt.wait import SYSTEM, Clock
 
 EVERYWHERE = 'all'
 """The location of a client that sees the VMs of all regions. It makes its own in the default one."""
@@ -113,14 +113,13 @@ class Clients:
         return client
 
 
-class Account(Kbase):
+class Account(Machines):
     """An account of AWS, seen in one region or in all."""
 
     Options: ClassVar[type[Options]] = AwsOptions
     honours: ClassVar[frozenset[str]] = frozenset({'ports', 'securitygroups', 'spot', 'sublocation', 'gpus', 'publicip',
                                                    'placement', 'arch'})
     starts_at_once: ClassVar[bool] = True
-    clock: Clock = SYSTEM
     conn: Clients
 
     def __init__(self, debug: bool = False, **options: Any) -> None:
@@ -232,8 +231,8 @@ class Account(Kbase):
         """Forget the shared groups: look them up again, and make them if need be."""
         raise NotImplementedError
 
-    def reap_groups(self, region: str, groups: Iterable[str]) -> None:
-        """Delete those of *groups* (ids) that are shared ones of ours and that nothing uses any more."""
+    def reap_groups(self, region: str) -> None:
+        """Delete the shared groups of a region that nothing uses any more."""
         raise NotImplementedError
 
     def network_names(self, region: str) -> dict[str, str]:
@@ -295,6 +294,11 @@ def to_tags(fields: Mapping[str, str]) -> list[dict[str, str]]:
     """Return *fields* as tags. What is longer than a tag may be goes on in ``key.1``, ``key.2``, ..."""
     return [{'Key': f'{key}.{start // _TAG_CHARACTERS}' if start else key, 'Value': value[start:start + _TAG_CHARACTERS]}
             for key, value in fields.items() for start in range(0, max(len(value), 1), _TAG_CHARACTERS)]
+
+
+def marked(kind: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the ``TagSpecifications`` of a thing of a *kind* that is about to be made."""
+    return [{'ResourceType': kind, 'Tags': to_tags(fields)}]
 
 
 def name_of(resource: Mapping[str, Any]) -> str | None:

@@ -23,7 +23,8 @@ class Firewalls(SharedGroups, Shared, Networks):
             self.vpc_named(network)
         return map(mapping.group, self.shared('group'))
 
-    def make_group(self, name: str, wanted: Sequence[Rule], fields: Mapping[str, str], **settings: Any) -> Group:
+    def make_group(self, name: str, wanted: Sequence[Rule], fields: Mapping[str, str],
+                   settings: Mapping[str, str]) -> Group:
         """Make a firewall and its tag. Who removes an old one by its tag takes nothing from a new one of that name."""
         cloud.check_name('security group', name, '[A-Za-z0-9][A-Za-z0-9.-]+', 'Use 2 or more letters, digits, dots, dashes')
         tag = f"{label('group', name)}:{marks.new_request()}"

@@ -46,7 +46,8 @@ class SharedGroups(Shared):
         """Return all groups, or those of a *network* (name or id). NotFound for a network that is not there."""
         raise NotImplementedError
 
-    def make_group(self, name: str, wanted: Sequence[Rule], fields: Mapping[str, str], **settings: Any) -> Group:
+    def make_group(self, name: str, wanted: Sequence[Rule], fields: Mapping[str, str],
+                   settings: Mapping[str, str]) -> Group:
         """Make a group that lets in what is *wanted* and lets everything out, with the marks *fields*.
 
         A group without rules lets nothing in. *settings* are those of ``group_settings`` that were given. AlreadyExists;
@@ -88,13 +89,13 @@ class SharedGroups(Shared):
         return {'name': group.name, 'id': group.id, **self.more_of_group(group), 'rules': list(group.rules)}
 
     def _create_security_group(self, name: str, overrides: Mapping[str, Any] | None = None) -> None:
-        wanted, settings = self._asked(overrides)
+        wanted, settings = self._asked_group(overrides)
         if any(group.name == name for group in self.groups(settings.get('network', self.group_network))):
             raise AlreadyExists(f'security group {name} exists')
         request = new_request()
         with self.undo() as undo:
             undo.add(f'security group {name}', lambda: self._unmake_group(request))
-            self.make_group(name, wanted or (), {MARK: request}, **settings)
+            self.make_group(name, wanted or (), {MARK: request}, settings)
 
     def _unmake_group(self, request: str) -> None:
         for group in list(self.groups()):
@@ -102,7 +103,7 @@ class SharedGroups(Shared):
                 self.drop_group(group)
 
     def _update_security_group(self, name: str, overrides: Mapping[str, Any] | None = None) -> None:
-        wanted, settings = self._asked(overrides)
+        wanted, settings = self._asked_group(overrides)
         if settings:
             raise InvalidInput(f"the {', '.join(sorted(settings))} of a security group can not be changed",
                                hint='Make another one')
@@ -110,10 +111,11 @@ class SharedGroups(Shared):
         if wanted is not None:
             self.set_rules(group, wanted)
 
-    def _asked(self, overrides: Mapping[str, Any] | None) -> tuple[list[Rule] | None, dict[str, Any]]:
+    def _asked_group(self, overrides: Mapping[str, Any] | None) -> tuple[list[Rule] | None, dict[str, str]]:
         """Return the rules that are asked for, None when nothing is said of them, and the other settings."""
-        given = dict(cloud.check_settings('a security group', overrides, ('ports', *self.group_settings)))
-        return rules_of(given.pop('ports')) if 'ports' in given else None, given
+        given = cloud.check_settings('a security group', overrides, ('ports', *self.group_settings))
+        return (rules_of(given['ports']) if 'ports' in given else None,
+                {key: str(value) for key, value in given.items() if key != 'ports'})
 
     def _delete_security_group(self, name: str) -> None:
         group = self.group(name)
@@ -136,8 +138,8 @@ class SharedGroups(Shared):
 
         def among(groups: Iterable[Group]) -> Group | None:
             return next((group for group in groups if group.name == name), None)
-        group = among(self.groups(network) if known is None else known) or self.made(
-            lambda: self.make_group(name, wanted, shared_fields(), **where), lambda: among(self.groups(network)))
+        group = among(self.groups(network) if known is None else known) or self.made_or_found(
+            lambda: self.make_group(name, wanted, shared_fields(), where), lambda: among(self.groups(network)))
         have, asked = rules.spread(group.rules), rules.spread(wanted)
         if have - asked:
             surplus = [rule for rule in group.rules if rules.spread([rule]) - asked]

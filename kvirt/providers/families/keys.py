@@ -100,8 +100,8 @@ class SharedKeys(Shared):
         return [_bearer(known, line) or self._registered(line) for line in wanted]
 
     def _registered(self, line: str) -> Key:
-        return self.made(lambda: self.register_key(cloud.key_name(line), line, shared_fields()),
-                         lambda: _bearer(self.keys(), line))
+        return self.made_or_found(lambda: self.register_key(cloud.key_name(line), line, shared_fields()),
+                                  lambda: _bearer(self.keys(), line))
 
 
 def _bearer(known: Iterable[Key], line: str) -> Key | None:

@@ -28,16 +28,16 @@ def shared_fields() -> dict[str, str]:
 class Shared(Machines):
     """A platform where VMs share things."""
 
-    def known(self, error: Exception) -> KvirtError | None:
+    def meaning_of(self, error: Exception) -> KvirtError | None:
         """Return what an error means; None when it is a bug."""
         return error if isinstance(error, KvirtError) else self.translate(error)
 
-    def made(self, make: Callable[[], T], find: Callable[[], T | None]) -> T:
+    def made_or_found(self, make: Callable[[], T], find: Callable[[], T | None]) -> T:
         """Return what *make* makes, or what *find* finds when another process was faster (AlreadyExists)."""
         try:
             return make()
         except Exception as error:
-            found = find() if isinstance(self.known(error), AlreadyExists) else None
+            found = find() if isinstance(self.meaning_of(error), AlreadyExists) else None
             if found is None:
                 raise
             return found
@@ -48,5 +48,5 @@ class Shared(Machines):
             try:
                 drop(thing)
             except Exception as error:
-                if not isinstance(self.known(error), (Conflict, NotFound)):
+                if not isinstance(self.meaning_of(error), (Conflict, NotFound)):
                     raise

@@ -34,7 +34,8 @@ class Firewalls(SharedGroups, SharedKeys, Account):
             return iter(())
         return map(mapping.group, self.conn.firewalls.get_all())
 
-    def make_group(self, name: str, wanted: Sequence[Rule], fields: Mapping[str, str], **settings: Any) -> Group:
+    def make_group(self, name: str, wanted: Sequence[Rule], fields: Mapping[str, str],
+                   settings: Mapping[str, str]) -> Group:
         made = self.conn.firewalls.create(name, rules=_native_rules(wanted), labels=marks.to_labels(fields))
         return mapping.group(made.firewall)
 
