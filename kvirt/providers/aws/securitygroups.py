@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kvirt.errors import InvalidInput, NotFound
@@ -111,16 +111,19 @@ class SecurityGroups(SharedGroups, Vpcs):
         _allow(ec2, group['GroupId'], to_allowed(rules) - allowed(group), self.clock)
         return str(group['GroupId'])
 
-    def reap_groups(self, region: str) -> None:
-        """Delete all shared groups that nothing uses: those of a VM are held until it is terminated."""
-        ec2 = self.client('ec2', region)
-        shared = sorted(group['GroupId'] for group in _read(ec2, {f'tag:{MARK}': [SHARED]}))[:_FILTER_VALUES]
-        if not shared:
-            return
-        cards = pages(ec2, 'describe_network_interfaces', 'NetworkInterfaces', {'group-id': shared})
-        used = {group['GroupId'] for card in cards for group in card['Groups']}
-        self.drop_unused((group for group in shared if group not in used),
-                         lambda group: ec2.delete_security_group(GroupId=group))
+    def unused_groups(self, but_by: Collection[str] = (), regions: Sequence[str] | None = None) -> Iterator[Group]:
+        def read(ec2: Any) -> list[dict[str, Any]]:
+            shared = list(_read(ec2, {f'tag:{MARK}': [SHARED]}))[:_FILTER_VALUES]
+            cards = pages(ec2, 'describe_network_interfaces', 'NetworkInterfaces',
+                          {'group-id': [group['GroupId'] for group in shared]}) if shared else ()
+            used = {group['GroupId'] for card in cards for group in card['Groups']
+                    if card.get('Attachment', {}).get('InstanceId') not in but_by}
+            return [group for group in shared if group['GroupId'] not in used]
+        return map(_group, self.everywhere(read, regions))
+
+    def reap_groups(self, region: str | None = None) -> None:
+        """Delete the shared groups of a region that nothing uses: those of a VM are held until it is terminated."""
+        self.drop_unused(self.unused_groups(regions=[region or self.here]), self.drop_group)
         self.forget_groups()
 
 

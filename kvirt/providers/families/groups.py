@@ -5,7 +5,7 @@ They are called firewalls, firewall groups or network security groups on some pl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -34,7 +34,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SharedGroups(Shared):
-    """Security groups over five primitives."""
+    """Security groups over five primitives; ``shared_group`` and ``reap_groups`` are for create and delete of VMs."""
 
     group_settings: ClassVar[tuple[str, ...]] = ()
     """What can be said of a new group beside ``ports``: ``network``, ``description``. It can't be changed later."""
@@ -65,6 +65,10 @@ class SharedGroups(Shared):
 
     def users_of_group(self, group: Group) -> Iterable[str]:
         """Return the names of the VMs, and of what else there is, that use a group."""
+        raise NotImplementedError
+
+    def unused_groups(self, but_by: Collection[str] = ()) -> Iterable[Group]:
+        """Return the groups with the mark ``shared`` that nothing uses *but_by* VMs with these ids, for ``reap_groups``."""
         raise NotImplementedError
 
     def more_of_group(self, group: Group) -> Mapping[str, Any]:
@@ -148,3 +152,7 @@ class SharedGroups(Shared):
         if asked - have:
             self.set_rules(group, wanted)
         return group
+
+    def reap_groups(self) -> None:
+        """Delete the groups that VMs shared and none uses any more."""
+        self.drop_unused(list(self.unused_groups()), self.drop_group)

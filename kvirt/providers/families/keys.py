@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -11,7 +11,7 @@ from kvirt.errors import AlreadyExists, Conflict, InvalidInput
 from kvirt.guest.keys import valid_key
 from kvirt.providers.families import cloud
 from kvirt.providers.families.marks import MARK, new_request
-from kvirt.providers.families.shared import Shared, shared_fields
+from kvirt.providers.families.shared import SHARED, Shared, shared_fields
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +22,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     public: str
     """It, in OpenSSH format; its fingerprint where the platform tells no more."""
 
+    fields: Mapping[str, str] = {}
+    """The marks that it bears, where the platform has room for them; see :mod:`kvirt.providers.families.marks`."""
+
     native: Any = None
     """The key as the platform tells it."""
 
@@ -31,7 +34,10 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SharedKeys(Shared):
-    """Ssh keys over three primitives, and a fourth where a platform keeps no key twice."""
+    """Ssh keys over three primitives, and a fourth where a platform keeps no key twice.
+
+    ``shared_keys`` and ``reap_keys`` are for create and delete of VMs, where a platform brings keys to a guest by itself.
+    """
 
     key_kinds: ClassVar[tuple[str, ...]] = ()
     """What the keys that the platform takes begin with; empty where it takes all."""
@@ -53,6 +59,10 @@ class SharedKeys(Shared):
 
     def rename_key(self, key: Key, name: str, fields: Mapping[str, str]) -> None:
         """Give a key another name, and the marks *fields* in place of those that it has."""
+        raise NotImplementedError
+
+    def has_vms(self, but: Collection[str] = ()) -> bool:
+        """Tell if there is a VM that kvirt made, *but* those with these ids. For ``reap_keys``."""
         raise NotImplementedError
 
     # hooks
@@ -102,6 +112,20 @@ class SharedKeys(Shared):
     def _registered(self, line: str) -> Key:
         return self.made_or_found(lambda: self.register_key(cloud.key_name(line), line, shared_fields()),
                                   lambda: _bearer(self.keys(), line))
+
+    def unused_keys(self, but_by: Collection[str] = ()) -> list[Key]:
+        """Return the shared keys that no VM needs any more, *but_by* those with these ids.
+
+        Nobody knows which VM was made with which key: so that is none of them, or all when kvirt has no VM left.
+        """
+        return [] if self.has_vms(but_by) else [key for key in self.keys() if key.fields.get(MARK) == SHARED]
+
+    def reap_keys(self) -> None:
+        """Delete the keys that VMs shared and none needs any more."""
+        unused = self.unused_keys()
+        self.drop_unused(unused, self.drop_key)
+        if unused and self.has_vms():  # one came while we were at it
+            self.shared_keys([key.public for key in unused])
 
 
 def _bearer(known: Iterable[Key], line: str) -> Key | None:

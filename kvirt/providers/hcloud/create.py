@@ -234,9 +234,11 @@ class Create(Storage, Firewalls, Dns):
         volumes = [volume for volume in self.conn.volumes.get_all(label_selector=marks.MAKER)
                    if _unfinished(volume) and volume.labels.get(marks.MARK) not in owners
                    and (not volume.server or volume.server.id in orphans)]
-        shared = [thing for thing in self.unused(but_by=orphans) if _unfinished(thing)]
+        ids = {str(each) for each in orphans}
+        shared = [('security group', group.native) for group in self.unused_groups(ids)]
+        shared += [('key', key.native) for key in self.unused_keys(ids)]
         return [*(('vm', server) for server in orphans.values()), *(('disk', volume) for volume in volumes),
-                *(('key' if isinstance(thing, SSHKey) else 'security group', thing) for thing in shared)]
+                *((kind, thing) for kind, thing in shared if _unfinished(thing))]
 
 
 def _unfinished(thing: Native) -> bool:

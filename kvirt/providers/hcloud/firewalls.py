@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hcloud.firewalls.domain import FirewallRule
-from hcloud.ssh_keys.domain import SSHKey
 
 from kvirt.base import waits
 from kvirt.providers.families import marks
@@ -15,7 +14,7 @@ from kvirt.providers.families.keys import Key, SharedKeys
 from kvirt.providers.families.rules import ports_text, sources
 from kvirt.providers.families.shared import SHARED
 from kvirt.providers.hcloud import mapping
-from kvirt.providers.hcloud.account import Account, Native
+from kvirt.providers.hcloud.account import Account
 from kvirt.shapes import Rule
 
 MOST = 5
@@ -68,25 +67,18 @@ class Firewalls(SharedGroups, SharedKeys, Account):
 
     # what VMs shared
 
-    def unused(self, but_by: Iterable[int] = ()) -> list[Native]:
-        """Return what VMs shared and none needs any more, *but_by* those with these ids.
+    def unused_groups(self, but_by: Collection[str] = ()) -> Iterator[Group]:
+        for firewall in self.conn.firewalls.get_all(label_selector=f'{marks.MARK}={SHARED}'):
+            if all(use.type == 'server' and str(use.server.id) in but_by for use in firewall.applied_to or ()):
+                yield mapping.group(firewall)
 
-        That is, firewalls; and keys, of which nobody knows who was made with them, when kvirt has no VM left.
-        """
-        ours, gone = f'{marks.MARK}={SHARED}', set(but_by)
-        spare = [each for each in self.conn.firewalls.get_all(label_selector=ours)
-                 if all(resource.type == 'server' and resource.server.id in gone for resource in each.applied_to or ())]
-        if gone.issuperset(server.id for server in self.conn.servers.get_all(label_selector=marks.MARK)):
-            spare += self.conn.ssh_keys.get_all(label_selector=ours)
-        return spare
+    def has_vms(self, but: Collection[str] = ()) -> bool:
+        return any(str(server.id) not in but for server in self.conn.servers.get_all(label_selector=marks.MARK))
 
     def reap(self) -> None:
         """Remove what VMs shared and none needs any more. What is in use again by now stays."""
-        spare = self.unused()
-        self.drop_unused(spare, lambda thing: thing.delete())
-        keys = [thing for thing in spare if isinstance(thing, SSHKey)]
-        if keys and self.conn.servers.get_list(label_selector=marks.MARK, per_page=1).servers:
-            self.shared_keys([str(key.public_key) for key in keys])  # a VM came while we were at it
+        self.reap_groups()
+        self.reap_keys()
 
 
 def _native_rules(wanted: Iterable[Rule]) -> list[FirewallRule]:

@@ -129,7 +129,8 @@ def group(firewall: Native) -> Group:
 
 def key(native: Native) -> Key:
     """Map an ssh key."""
-    return Key(id=str(native.id), name=native.name, public=native.public_key, native=native)
+    return Key(id=str(native.id), name=native.name, public=native.public_key,
+               fields=marks.from_labels(native.labels or {}), native=native)
 
 
 def network(native: Native) -> NetworkShape:
