@@ -13,6 +13,7 @@ from kvirt.errors import InvalidInput, KvirtError, QuotaExceeded, Unauthorized
 from kvirt.parallel import in_parallel
 from kvirt.providers.families import boto
 from kvirt.providers.families.machines import Machines
+from kvirt.providers.families.marks import MAKER
 from kvirt.spec import VmSpec
 
 EVERYWHERE = 'all'
@@ -27,7 +28,6 @@ PAGE = 1000
 """How many instances are asked for at once: the most that EC2 gives."""
 
 _TAG_CHARACTERS = 256
-_PRICES_CAN_FAIL = {'retries': {'mode': 'standard', 'total_max_attempts': 2}, 'connect_timeout': 3, 'read_timeout': 20}
 _HINTS: dict[type[KvirtError], str] = {QuotaExceeded: "'kvirt list quota' shows the limits of the account",
                                        Unauthorized: 'Look at the keys of the client, and at what their user may do'}
 
@@ -178,6 +178,11 @@ class Account(Machines):
         def one(region: str) -> list[dict[str, Any]]:
             return [{**thing, 'Region': region} for thing in work(self.client('ec2', region))]
         return [thing for found in in_parallel(regions or self.regions, one, workers=16) for thing in found]
+
+    @staticmethod
+    def completed(ec2: Any, *things: str) -> None:
+        """Take the mark of the maker off *things* (ids) that are complete: without it, they are no orphans."""
+        ec2.delete_tags(Resources=list(things), Tags=[{'Key': MAKER}])
 
     # instances
 

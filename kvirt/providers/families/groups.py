@@ -68,7 +68,7 @@ class SharedGroups(Shared):
         raise NotImplementedError
 
     def unused_groups(self, but_by: Collection[str] = ()) -> Iterable[Group]:
-        """Return the groups with the mark ``shared`` that nothing uses *but_by* VMs with these ids, for ``reap_groups``."""
+        """Return the groups with the mark ``shared`` that nothing uses; VMs with the ids *but_by* do not count as users."""
         raise NotImplementedError
 
     def more_of_group(self, group: Group) -> Mapping[str, Any]:

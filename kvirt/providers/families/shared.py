@@ -6,13 +6,12 @@ nothing uses it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from kvirt.errors import AlreadyExists, Conflict, KvirtError, NotFound
 from kvirt.providers.families.machines import Machines
-from kvirt.providers.families.marks import MAKER, MARK, maker
+from kvirt.providers.families.marks import making
 
 T = TypeVar('T')
 
@@ -22,7 +21,7 @@ SHARED = 'shared'
 
 def shared_fields() -> dict[str, str]:
     """Return the marks of what this process makes for VMs to share."""
-    return {MARK: SHARED, MAKER: maker(time.time())}
+    return making(SHARED)
 
 
 class Shared(Machines):
