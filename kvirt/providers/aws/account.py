@@ -13,8 +13,7 @@ from kvirt.errors import InvalidInput, KvirtError, QuotaExceeded, Unauthorized
 from kvirt.parallel import in_parallel
 from kvirt.providers.families import boto
 from kvirt.providers.families.machines import Machines
-from kvirt.providers.families.marks import MAKER
-from kvirt.spec import VmSpec
+from kvirt.providers.families.marks import MAKER, MARK
 
 EVERYWHERE = 'all'
 """The location of a client that sees the VMs of all regions. It makes its own in the default one."""
@@ -212,53 +211,12 @@ class Account(Machines):
         # A VM that was not meant must never be changed, so the platform's own way to compare has not the last word.
         return sorted((each for each in found if name in (name_of(each), each['InstanceId'])), key=age)
 
-    # What the areas need of one another. Each stands with the area that it belongs to.
-
-    def cards_for(self, spec: VmSpec) -> list[dict[str, Any]]:
-        """Return the ``NetworkInterfaces`` of RunInstances for the cards of *spec*, without groups; makes nothing.
-
-        Each has its subnet (as ``sublocation`` and the options want it) and static address, and goes with its VM; a
-        single one has a public address when ``publicip`` (AWS gives none at launch to a VM with several cards). NotFound
-        names a network or subnet. What is looked up is remembered for some seconds.
-        """
-        raise NotImplementedError
-
-    def groups_for(self, spec: VmSpec, cards: Sequence[dict[str, Any]]) -> list[str]:
-        """Put security groups in *cards* (``Groups``): the shared one of the VM's rules, and those it names.
-
-        Groups belong to a VPC, and cards may be in several. Returns the ids of all. The shared ones are made when they
-        are not there, and remembered for some seconds: :meth:`forget_groups` when EC2 says InvalidGroup.NotFound, since
-        somebody may have reaped them meanwhile. NotFound names a group.
-        """
-        raise NotImplementedError
-
-    def forget_groups(self) -> None:
-        """Forget the shared groups: look them up again, and make them if need be."""
-        raise NotImplementedError
-
-    def reap_groups(self, region: str) -> None:
-        """Delete the shared groups of a region that nothing uses any more."""
-        raise NotImplementedError
-
-    def network_names(self, region: str) -> dict[str, str]:
-        """Return the names of VPCs and subnets by id, as ``list_networks`` and ``list_subnets`` call them."""
-        raise NotImplementedError
-
-    def free_volume(self, name: str) -> dict[str, Any]:
-        """Return the volume with this name or id, which no VM has. NotFound; Conflict names the VM that has it."""
-        raise NotImplementedError
-
     def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the EBS snapshots that make up the snapshots of a VM, oldest first."""
-        raise NotImplementedError
-
-    def release_addresses(self, instance: Mapping[str, Any]) -> None:
-        """Detach the elastic addresses of an instance: none is made for a VM, so all stay."""
-        raise NotImplementedError
-
-    def release_dns(self, instance: Mapping[str, Any]) -> None:
-        """Delete the DNS records that were made for an instance."""
-        raise NotImplementedError
+        found = pages(self.ec2_of(instance), 'describe_snapshots', 'Snapshots', {'tag:vm': [instance['InstanceId']]},
+                      OwnerIds=['self'])
+        return sorted((each for each in found if {MARK, 'snapshot'} <= set(tags_of(each))),
+                      key=lambda each: (each['StartTime'], tags_of(each).get('taken', ''), each['SnapshotId']))
 
 
 def pages(client: Any, operation: str, key: str, filters: Mapping[str, Sequence[str]] | None = None,

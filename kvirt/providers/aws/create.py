@@ -19,10 +19,14 @@ from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.guest.guest import Guest
 from kvirt.parallel import in_parallel
 from kvirt.providers.aws.account import pages, to_tags
+from kvirt.providers.aws.addresses import Addresses
+from kvirt.providers.aws.dns import Dns
 from kvirt.providers.aws.flavors import Flavors
-from kvirt.providers.aws.images import Images, root_of, size_of
+from kvirt.providers.aws.images import root_of, size_of
 from kvirt.providers.aws.mapping import check_key
 from kvirt.providers.aws.names import Names
+from kvirt.providers.aws.securitygroups import SecurityGroups
+from kvirt.providers.aws.storage import Storage
 from kvirt.providers.aws.volumes import block_device, free_device, volume_type
 from kvirt.providers.aws.wellknown import native_arch
 from kvirt.providers.families import boto
@@ -43,7 +47,7 @@ _NOT_HERE = {**{key: why for key, why in NO_HYPERVISOR.items() if key != 'pool'}
              'diskinterface': 'it decides how disks are connected'}
 
 
-class Create(Names, Flavors, Images):
+class Create(Names, Flavors, Storage, SecurityGroups, Addresses, Dns):
     """Create and delete."""
 
     @waits

@@ -83,9 +83,16 @@ class SecurityGroups(SharedGroups, Vpcs):
     # of VMs
 
     def forget_groups(self) -> None:
+        """Forget the shared groups: look them up again, and make them if need be."""
         self.recent.forget()
 
     def groups_for(self, spec: VmSpec, cards: Sequence[dict[str, Any]]) -> list[str]:
+        """Put security groups in *cards* (``Groups``): the shared one of the VM's rules, and those it names.
+
+        Groups belong to a VPC, and cards may be in several. Returns the ids of all. The shared ones are made when they
+        are not there, and remembered for some seconds: :meth:`forget_groups` when EC2 says InvalidGroup.NotFound, since
+        somebody may have reaped them meanwhile. NotFound names a group.
+        """
         rules, named = wanted(spec), spec.securitygroups
         for card in cards:
             vpc = self.vpc_of_subnet(card['SubnetId'])

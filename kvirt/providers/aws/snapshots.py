@@ -12,21 +12,14 @@ from typing import Any
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, NotFound
 from kvirt.names import did_you_mean
-from kvirt.providers.aws.account import marked, pages, tags_of
-from kvirt.providers.aws.storage import Storage
+from kvirt.providers.aws.account import marked, tags_of
 from kvirt.providers.aws.vms import Vms
 from kvirt.providers.aws.volumes import DEFAULT_TYPE, speed_of
 from kvirt.providers.families.marks import MARK, making, new_request
 
 
-class Snapshots(Vms, Storage):
+class Snapshots(Vms):
     """The snapshots of VMs."""
-
-    def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
-        found = pages(self.ec2_of(instance), 'describe_snapshots', 'Snapshots', {'tag:vm': [instance['InstanceId']]},
-                      OwnerIds=['self'])
-        return sorted((each for each in found if {MARK, 'snapshot'} <= set(tags_of(each))),
-                      key=lambda each: (each['StartTime'], tags_of(each).get('taken', ''), each['SnapshotId']))
 
     def _list_snapshots(self, base: str) -> list[str]:
         return list(dict.fromkeys(tags_of(each)['snapshot'] for each in self.snapshots_of_vm(self.instance(base))))

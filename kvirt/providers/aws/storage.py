@@ -161,6 +161,7 @@ class Storage(Images):
         return [each for each in found if name_of(each) == name]
 
     def free_volume(self, name: str) -> dict[str, Any]:
+        """Return the volume with this name or id, which no VM has. NotFound; Conflict names the VM that has it."""
         found = self._named_volumes(name)
         if not found and name.startswith('vol-'):
             found = self.volumes_seen({'volume-id': [name]})
