@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from kvirt.base import Options, option
-from kvirt.errors import InvalidInput, KvirtError, QuotaExceeded, Unauthorized
+from kvirt.errors import Conflict, InvalidInput, KvirtError, QuotaExceeded, Unauthorized
 from kvirt.parallel import in_parallel
 from kvirt.providers.families import boto
 from kvirt.providers.families.machines import Machines
 from kvirt.providers.families.marks import MAKER, MARK
+from kvirt.wait import until
 
 EVERYWHERE = 'all'
 """The location of a client that sees the VMs of all regions. It makes its own in the default one."""
@@ -182,6 +183,17 @@ class Account(Machines):
     def completed(ec2: Any, *things: str) -> None:
         """Take the mark of the maker off *things* (ids) that are complete: without it, they are no orphans."""
         ec2.delete_tags(Resources=list(things), Tags=[{'Key': MAKER}])
+
+    def await_state(self, ec2: Any, kind: str, thing: str, wanted: str, *, seconds: float, interval: float = 5.0) -> None:
+        """Wait until a *kind* of thing (image, snapshot, volume), given by its id, is *wanted*. Conflict when it failed."""
+        def reached() -> bool:
+            found = list(pages(ec2, f'describe_{kind}s', f'{kind.capitalize()}s', {f'{kind}-id': [thing]}))
+            states = {each['State'] for each in found}
+            if states & {'error', 'failed', 'invalid'}:
+                told = found[0].get('StateMessage') or found[0].get('StateReason')
+                raise Conflict(f'{kind} {thing} failed{f": {told}" if told else ""}')
+            return states == {wanted}
+        until(reached, what=f'{kind} {thing} becoming {wanted}', timeout=seconds, interval=interval, clock=self.clock)
 
     # instances
 

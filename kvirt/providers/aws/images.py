@@ -14,7 +14,6 @@ from kvirt.providers.aws.account import Account, marked, pages, tags_of, to_tags
 from kvirt.providers.aws.wellknown import WELL_KNOWN, native_arch, short_name, short_of
 from kvirt.providers.families.marks import MARK, making, new_request
 from kvirt.providers.families.memory import Memory
-from kvirt.wait import until
 
 IMAGE_SECONDS = 3600.0
 """How long an image may take to be complete: its disk is copied."""
@@ -98,7 +97,7 @@ class Images(Account):
         with self.undo() as undo, local_copy(url, progress=progress) as content, upload.as_raw(content) as raw:
             undo.add(f'image {final}', lambda: self._unmake(request))
             snapshot = upload.to_snapshot(self.client('ebs'), raw, to_tags(fields), size)
-            self._await('snapshot', snapshot, 'completed')
+            self.await_state(self.ec2, 'snapshot', snapshot, 'completed', seconds=IMAGE_SECONDS)
             made = self.ec2.register_image(
                 Name=final, Architecture='x86_64', VirtualizationType='hvm', EnaSupport=True, RootDeviceName='/dev/xvda',
                 BlockDeviceMappings=[{'DeviceName': '/dev/xvda', 'Ebs': {'SnapshotId': snapshot, 'VolumeType': 'gp3',
@@ -136,19 +135,9 @@ class Images(Account):
             made = self.ec2.create_image(
                 InstanceId=instance['InstanceId'], Name=final, NoReboot=True, BlockDeviceMappings=others,
                 TagSpecifications=[*marked('image', fields), *marked('snapshot', fields)])['ImageId']
-            self._await('image', made, 'available')
+            self.await_state(self.ec2, 'image', made, 'available', seconds=IMAGE_SECONDS)
             self.completed(self.ec2, made, *snapshots_of(self._own({'image-id': [made]})[0]))
         return {'image': final}
-
-    def _await(self, kind: str, thing: str, wanted: str) -> None:
-        """Wait until an image or snapshot is complete. Conflict when it failed."""
-        def state() -> bool:
-            found = list(pages(self.ec2, f'describe_{kind}s', f'{kind.capitalize()}s', {f'{kind}-id': [thing]}))
-            now = {each['State'] for each in found}
-            if now & {'error', 'failed', 'invalid'}:
-                raise Conflict(f"{kind} {thing} failed: {found[0].get('StateMessage') or found[0].get('StateReason')}")
-            return now == {wanted}
-        until(state, what=f'{kind} {thing} becoming {wanted}', timeout=IMAGE_SECONDS, clock=self.clock, interval=5.0)
 
     def _unmake(self, request: str) -> None:
         """Delete the images and snapshots that bear the mark of *request*."""

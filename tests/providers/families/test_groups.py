@@ -16,6 +16,7 @@ from kvirt.providers.families.groups import Group, SharedGroups
 from kvirt.providers.families.marks import MAKER, MARK
 from kvirt.rules import rules_of
 from kvirt.shapes import Rule
+from kvirt.testing.platform import ok, refused
 
 SSH = rules_of([22])
 
@@ -64,43 +65,38 @@ def tiny() -> Tiny:
     return Tiny()
 
 
-def failing(result: Any) -> str:
-    assert not result.ok
-    return str(result['error'])
-
-
 def test_a_group_from_birth_to_death(tiny: Tiny) -> None:
-    assert tiny.create_security_group('web', {'ports': [80, '8000-8080']}).ok
+    ok(tiny.create_security_group('web', {'ports': [80, '8000-8080']}))
     assert tiny.info_security_group('web') == {'name': 'web', 'id': 'g1', 'rules': rules_of([80, '8000-8080'])}
     assert tiny.info_security_group('g1')['name'] == 'web'
-    assert failing(tiny.create_security_group('web')) == 'AlreadyExists'
-    assert tiny.update_security_group('web', {'ports': [443]}).ok
+    refused(tiny.create_security_group('web'), 'AlreadyExists')
+    ok(tiny.update_security_group('web', {'ports': [443]}))
     assert tiny.info_security_group('web')['rules'] == rules_of([443])
     tiny.kept['g1'].native.extend(['b', 'a', 'b'])
-    assert 'in use by a, b' in tiny.delete_security_group('web')['reason']
+    refused(tiny.delete_security_group('web'), 'Conflict', names='in use by a, b')
     tiny.kept['g1'].native.clear()
-    assert tiny.delete_security_group('web').ok
+    ok(tiny.delete_security_group('web'))
     assert (tiny.list_security_groups(), tiny.info_security_group('web')) == ([], {})
 
 
 def test_what_is_not_said_stays_as_it_is(tiny: Tiny) -> None:
-    assert tiny.create_security_group('web', {'ports': [80]}).ok
-    assert tiny.update_security_group('web').ok
+    ok(tiny.create_security_group('web', {'ports': [80]}))
+    ok(tiny.update_security_group('web'))
     assert tiny.info_security_group('web')['rules'] == rules_of([80])
-    assert tiny.update_security_group('web', {'ports': []}).ok
+    ok(tiny.update_security_group('web', {'ports': []}))
     assert tiny.info_security_group('web')['rules'] == []
 
 
 @pytest.mark.parametrize('overrides', [{'port': [22]}, {'ports': ['x']}])
 def test_settings_are_checked_before_anything_is_asked(tiny: Tiny, overrides: dict[str, Any]) -> None:
     tiny.groups = None  # type: ignore[method-assign, assignment]
-    assert failing(tiny.create_security_group('web', overrides)) == 'InvalidInput'
-    assert failing(tiny.update_security_group('web', overrides)) == 'InvalidInput'
+    refused(tiny.create_security_group('web', overrides), 'InvalidInput')
+    refused(tiny.update_security_group('web', overrides), 'InvalidInput')
 
 
 def test_what_only_a_new_group_is_told_can_not_be_changed(tiny: Tiny) -> None:
-    assert tiny.create_security_group('web', {'network': 'lan'}).ok
-    assert failing(tiny.update_security_group('web', {'network': 'other'})) == 'InvalidInput'
+    ok(tiny.create_security_group('web', {'network': 'lan'}))
+    refused(tiny.update_security_group('web', {'network': 'other'}), 'InvalidInput')
 
 
 def test_a_group_whose_making_was_not_answered_goes_and_no_other(tiny: Tiny) -> None:
@@ -111,7 +107,7 @@ def test_a_group_whose_making_was_not_answered_goes_and_no_other(tiny: Tiny) -> 
         make(*given)
         raise Unavailable('no answer')
     tiny.make_group = lost  # type: ignore[method-assign]
-    assert failing(tiny.create_security_group('web')) == 'Unavailable'
+    refused(tiny.create_security_group('web'), 'Unavailable')
     assert tiny.list_security_groups() == ['other']
 
 
@@ -121,7 +117,7 @@ def test_vms_with_the_same_rules_share_a_group_which_goes_with_the_last(tiny: Ti
     group = tiny.shared_group([*SSH, *rules_of([80])])
     assert group.id == tiny.shared_group([*rules_of([80, 22])]).id
     assert (group.fields[MARK], MAKER in group.fields) == ('shared', True)
-    assert tiny.create_security_group('mine').ok
+    ok(tiny.create_security_group('mine'))
     group.native.append('vm')
     tiny.reap_groups()
     assert len(tiny.kept) == 2
