@@ -34,7 +34,10 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SharedGroups(Shared):
-    """Security groups over five primitives; ``shared_group`` and ``reap_groups`` are for create and delete of VMs."""
+    """Security groups over five primitives, and a sixth (``unused_groups``) that tells which ones no VM shares any more.
+
+    ``shared_group`` and ``reap_groups`` are for create and delete of VMs.
+    """
 
     group_settings: ClassVar[tuple[str, ...]] = ()
     """What can be said of a new group beside ``ports``: ``network``, ``description``. It can't be changed later."""

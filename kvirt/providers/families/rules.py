@@ -6,6 +6,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
+from kvirt import units
+from kvirt.errors import InvalidInput
 from kvirt.rules import EVERYWHERE, rules_of
 from kvirt.shapes import Rule
 from kvirt.spec import VmSpec
@@ -45,8 +47,16 @@ def sources(rule: Rule) -> list[str]:
 
 def spread(rules: Iterable[Rule]) -> set[tuple[str, int | None, int | None, str]]:
     """Return each rule once for each of its sources, as protocol, first and last port, source: to be compared."""
-    return {(rule['protocol'], rule.get('from_port'), rule.get('to_port'), source)
+    return {(rule['protocol'], rule.get('from_port'), rule.get('to_port'), _plain(source))
             for rule in rules for source in sources(rule)}
+
+
+def _plain(source: str) -> str:
+    """Return a range of addresses in the one way to write it; what is none (another group) as it is."""
+    try:
+        return str(units.network(source))
+    except InvalidInput:
+        return source
 
 
 def ports_text(rule: Rule) -> str:

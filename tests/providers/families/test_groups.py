@@ -184,5 +184,9 @@ def test_all_ports_are_told_in_many_ways(every: str | None) -> None:
     assert list(rules.from_text('icmp', every, ['::/0'])) == [{'protocol': 'icmp', 'cidr': '::/0'}]
 
 
-def test_everywhere_is_compared_as_both_kinds_of_addresses() -> None:
-    assert rules.spread(SSH) == {('tcp', 22, 22, '0.0.0.0/0'), ('tcp', 22, 22, '::/0')}
+@pytest.mark.parametrize(('cidr', 'plain'), [
+    ('0.0.0.0/0', ['0.0.0.0/0', '::/0']), ('192.0.2.7', ['192.0.2.7/32']), ('FD00:0:0::/48', ['fd00::/48']),
+    ('sg-1', ['sg-1'])])
+def test_sources_are_compared_by_what_they_mean(cidr: str, plain: list[str]) -> None:
+    rule: Rule = {'protocol': 'tcp', 'from_port': 22, 'to_port': 22, 'cidr': cidr}
+    assert rules.spread([rule]) == {('tcp', 22, 22, each) for each in plain}
