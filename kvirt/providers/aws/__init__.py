@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kvirt.providers.aws.account import AwsOptions
-from kvirt.providers.aws.addresses import Addresses
 from kvirt.providers.aws.buckets import Buckets
 from kvirt.providers.aws.host import Host
 from kvirt.providers.aws.keys import Keys
@@ -12,7 +11,7 @@ from kvirt.providers.aws.orphans import Orphans
 from kvirt.providers.aws.snapshots import Snapshots
 
 
-class Kaws(Snapshots, LoadBalancers, Addresses, Keys, Buckets, Orphans, Host):
+class Kaws(Snapshots, LoadBalancers, Keys, Buckets, Orphans, Host):
     """An account of AWS."""
 
     permissions = {

@@ -71,6 +71,7 @@ class Addresses(Account):
         return dict(sorted(rows.items()))
 
     def release_addresses(self, instance: Mapping[str, Any]) -> None:
+        """Detach the elastic addresses of an instance: none is made for a VM, so all stay."""
         ec2 = self.ec2_of(instance)
         for address in pages(ec2, 'describe_addresses', 'Addresses', {'instance-id': [instance['InstanceId']]}):
             self._detach({**address, 'Region': instance['Region']})

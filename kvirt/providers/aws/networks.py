@@ -11,8 +11,8 @@ from kvirt import units
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.names import did_you_mean
-from kvirt.providers.aws.account import name_of, pages, tags_of, to_tags
-from kvirt.providers.aws.nics import Nics, made_once, marked
+from kvirt.providers.aws.account import marked, name_of, pages, tags_of, to_tags
+from kvirt.providers.aws.nics import Nics, made_once
 from kvirt.providers.aws.vpcs import DEFAULT, Topology
 from kvirt.providers.families import boto
 from kvirt.providers.families.marks import MAKER, MARK, maker, new_request

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from kvirt.base import unsupported, waits
 from kvirt.errors import Conflict, InvalidInput, NotFound
 from kvirt.names import did_you_mean
-from kvirt.providers.aws.account import pages, to_tags
+from kvirt.providers.aws.account import marked, pages
 from kvirt.providers.aws.securitygroups import SecurityGroups, allowed, to_rules
 from kvirt.providers.aws.vpcs import is_ours, users_of
 from kvirt.providers.families import boto
@@ -57,7 +57,7 @@ class Nics(SecurityGroups):
         groups = pages(self.ec2_of(instance), 'describe_security_groups', 'SecurityGroups', {'group-id': mine})
         entries = {entry for group in groups for entry in allowed(group)}
         plain = [rule for rule in to_rules(entries) if rule['protocol'] != 'all' and '-' not in rule['cidr']]
-        return [self.shared_group(subnet['VpcId'], plain)]
+        return [self.shared_group(plain, subnet['VpcId']).id]
 
     @waits
     def _delete_nic(self, name: str, interface: str) -> None:
@@ -117,11 +117,6 @@ class Nics(SecurityGroups):
     def soon(self, call: Callable[[], T]) -> T:
         """Call as soon as all of EC2 knows what was made a moment ago."""
         return boto.patiently(call, NotFound, what='what was just made being known', clock=self.clock)
-
-
-def marked(kind: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the tags of a thing of a *kind* that is about to be made."""
-    return [{'ResourceType': kind, 'Tags': to_tags(fields)}]
 
 
 def made_once(ec2: Any, kind: str, marks: Mapping[str, str], **arguments: Any) -> dict[str, Any]:

@@ -12,22 +12,14 @@ from typing import Any
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, NotFound
 from kvirt.names import did_you_mean
-from kvirt.providers.aws.account import pages, tags_of, to_tags
-from kvirt.providers.aws.storage import Storage
+from kvirt.providers.aws.account import marked, tags_of
 from kvirt.providers.aws.vms import Vms
 from kvirt.providers.aws.volumes import DEFAULT_TYPE, speed_of
-from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
-from kvirt.undo import Undo
+from kvirt.providers.families.marks import MARK, making, new_request
 
 
-class Snapshots(Vms, Storage):
+class Snapshots(Vms):
     """The snapshots of VMs."""
-
-    def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
-        found = pages(self.ec2_of(instance), 'describe_snapshots', 'Snapshots', {'tag:vm': [instance['InstanceId']]},
-                      OwnerIds=['self'])
-        return sorted((each for each in found if {MARK, 'snapshot'} <= set(tags_of(each))),
-                      key=lambda each: (each['StartTime'], tags_of(each).get('taken', ''), each['SnapshotId']))
 
     def _list_snapshots(self, base: str) -> list[str]:
         return list(dict.fromkeys(tags_of(each)['snapshot'] for each in self.snapshots_of_vm(self.instance(base))))
@@ -38,11 +30,11 @@ class Snapshots(Vms, Storage):
             raise AlreadyExists(f'VM {base} has a snapshot {name}')
         # One call marks all disks alike, so where each belongs stands on every one of them.
         devices = ','.join(f"{each['Ebs']['VolumeId']}={each['DeviceName']}" for each in instance['BlockDeviceMappings'])
-        tags = {'Name': f"{base}-{name}", 'vm': instance['InstanceId'], 'snapshot': name, 'devices': devices,
-                'taken': f'{time.time():.6f}', MARK: new_request()}
+        fields = {'Name': f'{base}-{name}', 'vm': instance['InstanceId'], 'snapshot': name, 'devices': devices,
+                  'taken': f'{time.time():.6f}', MARK: new_request()}
         self.ec2_of(instance).create_snapshots(
             InstanceSpecification={'InstanceId': instance['InstanceId']},
-            TagSpecifications=[{'ResourceType': 'snapshot', 'Tags': to_tags(tags)}])
+            TagSpecifications=marked('snapshot', fields))
 
     def _parts(self, instance: Mapping[str, Any], base: str, name: str) -> list[dict[str, Any]]:
         """Return the EBS snapshots of a snapshot. NotFound suggests the likely one."""
@@ -72,7 +64,7 @@ class Snapshots(Vms, Storage):
         old = {each['DeviceName']: each['Ebs'] for each in instance['BlockDeviceMappings'] if each['DeviceName'] in parts}
         before = {each['Attachments'][0]['Device']: each for each in self.volumes_of(instance)}
         request = new_request()
-        with Undo().translating(self.translate) as undo:
+        with self.undo() as undo:
             undo.add(f'the new disks of VM {base}', lambda: self._unmake_volumes(ec2, request))
             fresh = {device: self._copied(ec2, instance, part, before.get(device, {}), request)
                      for device, part in parts.items()}
@@ -85,7 +77,7 @@ class Snapshots(Vms, Storage):
                     ec2.detach_volume(VolumeId=old[device]['VolumeId'], InstanceId=vm)
                     self.await_volume(ec2, old[device]['VolumeId'], 'available')
                 self._attach(ec2, volume, vm, device, ours=old.get(device, {}).get('DeleteOnTermination', True))
-            ec2.delete_tags(Resources=list(fresh.values()), Tags=[{'Key': MAKER}])
+            self.completed(ec2, *fresh.values())
         for each in old.values():
             ec2.delete_volume(VolumeId=each['VolumeId'])
         if running:
@@ -97,8 +89,7 @@ class Snapshots(Vms, Storage):
         kind = old.get('VolumeType', DEFAULT_TYPE)
         asked = {'SnapshotId': part['SnapshotId'], 'VolumeType': kind, **speed_of(kind, part['VolumeSize'])}
         tags = {key: value for key, value in tags_of(old).items() if not key.startswith('aws:')}
-        return self._make(ec2, instance['Placement']['AvailabilityZone'], asked,
-                          {**tags, MARK: request, MAKER: maker(time.time())})
+        return self._make(ec2, instance['Placement']['AvailabilityZone'], asked, {**tags, **making(request)})
 
     def _put_back(self, ec2: Any, vm: str, old: Mapping[str, Mapping[str, Any]]) -> None:
         """Give a VM the disks that it had."""

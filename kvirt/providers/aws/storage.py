@@ -16,7 +16,6 @@ from kvirt.providers.aws.volumes import DEFAULT_POOL, POOLS, free_device, speed_
 from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
 from kvirt.shapes import DiskRow, PoolShape
 from kvirt.undo import Undo
-from kvirt.wait import until
 
 VOLUME_SECONDS, VOLUME_INTERVAL = 300.0, 2.0
 
@@ -96,13 +95,7 @@ class Storage(Images):
 
     def await_volume(self, ec2: Any, volume: str, wanted: str) -> None:
         """Wait until a volume is ``available``, or another state. TimedOut."""
-        def state() -> bool:
-            found = [each['State'] for each in pages(ec2, 'describe_volumes', 'Volumes', {'volume-id': [volume]})]
-            if found == ['error']:
-                raise Conflict(f'volume {volume} failed')
-            return found == [wanted]
-        until(state, what=f'volume {volume} becoming {wanted}', timeout=VOLUME_SECONDS, interval=VOLUME_INTERVAL,
-              clock=self.clock)
+        self.await_state(ec2, 'volume', volume, wanted, seconds=VOLUME_SECONDS, interval=VOLUME_INTERVAL)
 
     @waits
     def _delete_disk(self, name: str | None, diskname: str, pool: str | None = None) -> None:
@@ -161,6 +154,7 @@ class Storage(Images):
         return [each for each in found if name_of(each) == name]
 
     def free_volume(self, name: str) -> dict[str, Any]:
+        """Return the volume with this name or id, which no VM has. NotFound; Conflict names the VM that has it."""
         found = self._named_volumes(name)
         if not found and name.startswith('vol-'):
             found = self.volumes_seen({'volume-id': [name]})

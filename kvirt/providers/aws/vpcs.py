@@ -108,6 +108,7 @@ class Vpcs(Account):
         return {native: name if times[native.partition('-')[0], name] == 1 else native for native, name in names.items()}
 
     def network_names(self, region: str) -> dict[str, str]:
+        """Return the names of VPCs and subnets by id, as ``list_networks`` and ``list_subnets`` call them."""
         return self.names_in(self.recent_topology(region))
 
     # finding
@@ -165,10 +166,16 @@ class Vpcs(Account):
     # cards
 
     def cards_for(self, spec: VmSpec) -> list[dict[str, Any]]:
+        """Return the ``NetworkInterfaces`` of RunInstances for the cards of *spec*, without groups; makes nothing.
+
+        Each has its subnet (as ``sublocation`` and the options want it) and static address, and goes with its VM; a
+        single one has a public address when ``publicip`` (AWS gives none at launch to a VM with several cards). NotFound
+        names a network or subnet. What is looked up is remembered for some seconds.
+        """
         try:
             return self._cards(spec)
         except (NotFound, Conflict, InvalidInput):  # what is looked for may have been made a moment ago, elsewhere
-            self.forget_groups()
+            self.recent.forget()
             return self._cards(spec)
 
     def _cards(self, spec: VmSpec) -> list[dict[str, Any]]:
