@@ -289,8 +289,9 @@ def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get('Content-Length') or 0)
             headers = {key.lower(): value for key, value in self.headers.items()}
             body = _chunks(self.rfile) if headers.get('transfer-encoding') == 'chunked' else self.rfile.read(length)
-            answer = wire.handle(Request(self.command, split.path, parse_qsl(split.query, keep_blank_values=True), headers,
-                                         body))
+            cut_off = len(body) < length  # its client was interrupted, or killed, while it sent
+            answer = None if cut_off else wire.handle(
+                Request(self.command, split.path, parse_qsl(split.query, keep_blank_values=True), headers, body))
             if answer is None:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)

@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from kvirt.base import Options, option
-from kvirt.errors import InvalidInput, KvirtError, QuotaExceeded, Unauthorized
+from kvirt.errors import Conflict, InvalidInput, KvirtError, QuotaExceeded, Unauthorized
 from kvirt.parallel import in_parallel
 from kvirt.providers.families import boto
 from kvirt.providers.families.machines import Machine, Machines
-from kvirt.spec import VmSpec
+from kvirt.providers.families.marks import MAKER, MARK
+from kvirt.wait import until
 
 EVERYWHERE = 'all'
 """The location of a client that sees the VMs of all regions. It makes its own in the default one."""
@@ -27,7 +28,6 @@ PAGE = 1000
 """How many instances are asked for at once: the most that EC2 gives."""
 
 _TAG_CHARACTERS = 256
-_PRICES_CAN_FAIL = {'retries': {'mode': 'standard', 'total_max_attempts': 2}, 'connect_timeout': 3, 'read_timeout': 20}
 _HINTS: dict[type[KvirtError], str] = {QuotaExceeded: "'kvirt list quota' shows the limits of the account",
                                        Unauthorized: 'Look at the keys of the client, and at what their user may do'}
 
@@ -179,6 +179,22 @@ class Account(Machines):
             return [{**thing, 'Region': region} for thing in work(self.client('ec2', region))]
         return [thing for found in in_parallel(regions or self.regions, one, workers=16) for thing in found]
 
+    @staticmethod
+    def completed(ec2: Any, *things: str) -> None:
+        """Take the mark of the maker off *things* (ids) that are complete: without it, they are no orphans."""
+        ec2.delete_tags(Resources=list(things), Tags=[{'Key': MAKER}])
+
+    def await_state(self, ec2: Any, kind: str, thing: str, wanted: str, *, seconds: float, interval: float = 5.0) -> None:
+        """Wait until a *kind* of thing (image, snapshot, volume), given by its id, is *wanted*. Conflict when it failed."""
+        def reached() -> bool:
+            found = list(pages(ec2, f'describe_{kind}s', f'{kind.capitalize()}s', {f'{kind}-id': [thing]}))
+            states = {each['State'] for each in found}
+            if states & {'error', 'failed', 'invalid'}:
+                told = found[0].get('StateMessage') or found[0].get('StateReason')
+                raise Conflict(f'{kind} {thing} failed{f": {told}" if told else ""}')
+            return states == {wanted}
+        until(reached, what=f'{kind} {thing} becoming {wanted}', timeout=seconds, interval=interval, clock=self.clock)
+
     # instances
 
     def instances(self, filters: Mapping[str, Sequence[str]] | None = None,
@@ -233,32 +249,12 @@ class Account(Machines):
         if left & there:
             ec2.delete_tags(Resources=ids, Tags=[{'Key': each} for each in sorted(left & there)])
 
-    # What the areas need of one another. Each stands with the area that it belongs to.
-
-    def groups_for(self, spec: VmSpec, cards: Sequence[dict[str, Any]]) -> list[str]:
-        """Put security groups in *cards* (``Groups``): the shared one of the VM's rules, and those it names.
-
-        Groups belong to a VPC, and cards may be in several. Returns the ids of all. The shared ones are made when they
-        are not there, and remembered for some seconds: :meth:`forget_groups` when EC2 says InvalidGroup.NotFound, since
-        somebody may have reaped them meanwhile. NotFound names a group.
-        """
-        raise NotImplementedError
-
-    def forget_groups(self) -> None:
-        """Forget the shared groups: look them up again, and make them if need be."""
-        raise NotImplementedError
-
-    def reap_groups(self, region: str, groups: Iterable[str]) -> None:
-        """Delete those of *groups* (ids) that are shared ones of ours and that nothing uses any more."""
-        raise NotImplementedError
-
     def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the EBS snapshots that make up the snapshots of a VM, oldest first."""
-        raise NotImplementedError
-
-    def forget_records(self, fields: Mapping[str, str]) -> None:
-        """Delete the DNS records that were made for a thing with these *fields*."""
-        raise NotImplementedError
+        found = pages(self.ec2_of(instance), 'describe_snapshots', 'Snapshots', {'tag:vm': [instance['InstanceId']]},
+                      OwnerIds=['self'])
+        return sorted((each for each in found if {MARK, 'snapshot'} <= set(tags_of(each))),
+                      key=lambda each: (each['StartTime'], tags_of(each).get('taken', ''), each['SnapshotId']))
 
 
 def pages(client: Any, operation: str, key: str, filters: Mapping[str, Sequence[str]] | None = None,
@@ -299,6 +295,11 @@ def to_tags(fields: Mapping[str, str]) -> list[dict[str, str]]:
     """Return *fields* as tags. What is longer than a tag may be goes on in ``key.1``, ``key.2``, ..."""
     return [{'Key': f'{key}.{start // _TAG_CHARACTERS}' if start else key, 'Value': value[start:start + _TAG_CHARACTERS]}
             for key, value in fields.items() for start in range(0, max(len(value), 1), _TAG_CHARACTERS)]
+
+
+def marked(kind: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the ``TagSpecifications`` of a thing of a *kind* that is about to be made."""
+    return [{'ResourceType': kind, 'Tags': to_tags(fields)}]
 
 
 def name_of(resource: Mapping[str, Any]) -> str | None:

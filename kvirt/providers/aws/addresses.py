@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from kvirt.errors import Conflict
-from kvirt.providers.aws.account import Account, name_of, pages, tags_of, to_tags
+from kvirt.providers.aws.account import Account, marked, name_of, pages, tags_of
 from kvirt.providers.families import boto
 from kvirt.providers.families.floating import Address, Floating
 from kvirt.providers.families.machines import Machine
@@ -29,8 +29,8 @@ class Addresses(Floating, Account):
 
     def reserve_address(self, name: str, request: str) -> Address:
         with boto.about(f'floating address {name}'):
-            made = self.ec2.allocate_address(Domain='vpc', TagSpecifications=[
-                {'ResourceType': 'elastic-ip', 'Tags': to_tags({'Name': name, MARK: request})}])
+            made = self.ec2.allocate_address(Domain='vpc',
+                                             TagSpecifications=marked('elastic-ip', {'Name': name, MARK: request}))
             if boto.retried(made):  # then the first attempt may have taken one too
                 for twin in self._addresses({f'tag:{MARK}': [request]}, [self.here]):
                     if twin.id != made['AllocationId']:

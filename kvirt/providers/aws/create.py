@@ -20,13 +20,14 @@ from kvirt.guest.guest import Guest
 from kvirt.parallel import in_parallel
 from kvirt.providers.aws.account import pages, tags_of, to_tags
 from kvirt.providers.aws.addresses import Addresses
+from kvirt.providers.aws.dns import Dns
 from kvirt.providers.aws.flavors import Flavors
 from kvirt.providers.aws.images import root_of, size_of
-from kvirt.providers.aws.mapping import check_key, groups_of
+from kvirt.providers.aws.mapping import check_key
 from kvirt.providers.aws.names import Names
+from kvirt.providers.aws.securitygroups import SecurityGroups
 from kvirt.providers.aws.storage import Storage
 from kvirt.providers.aws.volumes import block_device, free_device, volume_type
-from kvirt.providers.aws.vpcs import Vpcs
 from kvirt.providers.aws.wellknown import native_arch
 from kvirt.providers.families import boto
 from kvirt.providers.families.cloud import NO_HYPERVISOR, check_user_data, refuse
@@ -46,7 +47,7 @@ _NOT_HERE = {**{key: why for key, why in NO_HYPERVISOR.items() if key != 'pool'}
              'diskinterface': 'it decides how disks are connected'}
 
 
-class Create(Names, Flavors, Storage, Vpcs, Addresses):
+class Create(Names, Flavors, Storage, SecurityGroups, Addresses, Dns):
     """Create and delete."""
 
     @waits
@@ -73,10 +74,9 @@ class Create(Names, Flavors, Storage, Vpcs, Addresses):
         if existing and not spec.sublocation:
             spec = msgspec.structs.replace(spec, sublocation=existing[0].place)
         asked = self._asked_for(name, spec, guest, request, existing)
-        groups: list[str] = []
         with self.undo() as undo:
-            undo.add('its security group', lambda: self.reap_groups(self.here, groups))
-            groups += self.groups_for(spec, asked['NetworkInterfaces'])
+            undo.add('its security group', lambda: self.reap_groups(self.here))
+            self.groups_for(spec, asked['NetworkInterfaces'])
             CANCEL.check()
             undo.add(f'VM {name}', lambda: self._unmake_vm(request))
             instance = self.ec2.run_instances(**asked)['Instances'][0]
@@ -190,7 +190,7 @@ class Create(Names, Flavors, Storage, Vpcs, Addresses):
         for snapshot in taken:
             ec2.delete_snapshot(SnapshotId=snapshot['SnapshotId'])
         ec2.terminate_instances(InstanceIds=[instance['InstanceId']])
-        self.reap_groups(instance['Region'], groups_of(instance))
+        self.reap_groups(instance['Region'])
         return {'kept': kept} if kept else None
 
 

@@ -13,8 +13,9 @@ from kvirt.errors import NotFound
 from kvirt.names import did_you_mean
 from kvirt.providers.aws import prices
 from kvirt.providers.aws.account import Account, pages
-from kvirt.providers.aws.remembered import remembered
+from kvirt.providers.aws.remembered import FRESH, remembered
 from kvirt.providers.aws.volumes import volume_type
+from kvirt.providers.families.memory import Memory
 from kvirt.shapes import CostItem, Flavor
 from kvirt.spec import VmSpec
 
@@ -34,20 +35,17 @@ class Flavors(Account):
 
     def __init__(self, debug: bool = False, **options: Any) -> None:
         super().__init__(debug, **options)
-        self._lock, self._types_lock = threading.Lock(), threading.Lock()
+        self._types_lock = threading.Lock()
         self._types: dict[str, Flavor] = {}
-        self._all_types: dict[str, list[Flavor]] = {}
-        self._prices: dict[str, prices.Prices] = {}
         self._spot: dict[str, float] = {}
+        self._lists = Memory(seconds=FRESH.total_seconds())
 
     def made_in(self) -> str:
         return self.here
 
     def _list_flavors(self) -> list[Flavor]:
-        with self._lock:
-            if self.here not in self._all_types:
-                self._all_types[self.here] = remembered(self.options.home, f'types-{self.here}', list[Flavor], self._asked)
-        known = self._all_types[self.here]
+        name = f'types-{self.here}'
+        known = self._lists.get(name, lambda: remembered(self.options.home, name, list[Flavor], self._asked))
         self._types.update({flavor.name: flavor for flavor in known})
         return [self._priced(flavor) for flavor in sorted(known, key=lambda flavor: flavor.name)]
 
@@ -90,11 +88,9 @@ class Flavors(Account):
     # prices
 
     def _price_list(self) -> prices.Prices:
-        with self._lock:
-            if self.here not in self._prices:
-                self._prices[self.here] = remembered(self.options.home, f'prices-{self.here}', dict[str, Any],
-                                                     self._asked_prices, instead=_NO_PRICES)
-            return self._prices[self.here]
+        name = f'prices-{self.here}'
+        return self._lists.get(name, lambda: remembered(self.options.home, name, dict[str, Any], self._asked_prices,
+                                                        instead=_NO_PRICES))
 
     def _asked_prices(self) -> prices.Prices:
         return prices.list_prices(self.client('pricing', prices.pricing_region(self.here)), self.here)

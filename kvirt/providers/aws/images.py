@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,12 +10,10 @@ from kvirt.base.images import Progress
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.aws import upload
-from kvirt.providers.aws.account import Account, pages, tags_of, to_tags
+from kvirt.providers.aws.account import Account, marked, pages, tags_of, to_tags
 from kvirt.providers.aws.wellknown import WELL_KNOWN, native_arch, short_name, short_of
-from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
+from kvirt.providers.families.marks import MARK, making, new_request
 from kvirt.providers.families.memory import Memory
-from kvirt.undo import Undo
-from kvirt.wait import until
 
 IMAGE_SECONDS = 3600.0
 """How long an image may take to be complete: its disk is copied."""
@@ -96,18 +93,17 @@ class Images(Account):
         if self._own({'name': [final]}):
             return {'image': final, 'found': True}
         request = new_request()
-        tags = {MARK: request, MAKER: maker(time.time()), 'Name': final, **({'image': short} if short else {})}
-        with Undo().translating(self.translate) as undo, local_copy(url, progress=progress) as content, \
-                upload.as_raw(content) as raw:
+        fields = {**making(request), 'Name': final, **({'image': short} if short else {})}
+        with self.undo() as undo, local_copy(url, progress=progress) as content, upload.as_raw(content) as raw:
             undo.add(f'image {final}', lambda: self._unmake(request))
-            snapshot = upload.to_snapshot(self.client('ebs'), raw, to_tags(tags), size)
-            self._await('snapshot', snapshot, 'completed')
+            snapshot = upload.to_snapshot(self.client('ebs'), raw, to_tags(fields), size)
+            self.await_state(self.ec2, 'snapshot', snapshot, 'completed', seconds=IMAGE_SECONDS)
             made = self.ec2.register_image(
                 Name=final, Architecture='x86_64', VirtualizationType='hvm', EnaSupport=True, RootDeviceName='/dev/xvda',
                 BlockDeviceMappings=[{'DeviceName': '/dev/xvda', 'Ebs': {'SnapshotId': snapshot, 'VolumeType': 'gp3',
                                                                          'DeleteOnTermination': True}}],
-                TagSpecifications=[{'ResourceType': 'image', 'Tags': to_tags(tags)}])
-            self._finish(made['ImageId'], snapshot)
+                TagSpecifications=marked('image', fields))
+            self.completed(self.ec2, made['ImageId'], snapshot)
         return {'image': final}
 
     def _delete_image(self, image: str, pool: str | None = None) -> None:
@@ -131,31 +127,17 @@ class Images(Account):
         if self._own({'name': [final]}):
             raise AlreadyExists(f'image {final} exists in {self.here}')
         kept = {key: value for key, value in tags_of(instance).items() if key == 'image'}
-        tags = to_tags({**kept, MARK: request, MAKER: maker(time.time()), 'Name': final})
+        fields = {**kept, **making(request), 'Name': final}
         others = [{'DeviceName': each['DeviceName'], 'NoDevice': ''} for each in instance['BlockDeviceMappings']
                   if each['DeviceName'] != instance['RootDeviceName']]
-        with Undo().translating(self.translate) as undo:
+        with self.undo() as undo:
             undo.add(f'image {final}', lambda: self._unmake(request))
             made = self.ec2.create_image(
                 InstanceId=instance['InstanceId'], Name=final, NoReboot=True, BlockDeviceMappings=others,
-                TagSpecifications=[{'ResourceType': kind, 'Tags': tags} for kind in ('image', 'snapshot')])['ImageId']
-            self._await('image', made, 'available')
-            self._finish(made, *snapshots_of(self._own({'image-id': [made]})[0]))
+                TagSpecifications=[*marked('image', fields), *marked('snapshot', fields)])['ImageId']
+            self.await_state(self.ec2, 'image', made, 'available', seconds=IMAGE_SECONDS)
+            self.completed(self.ec2, made, *snapshots_of(self._own({'image-id': [made]})[0]))
         return {'image': final}
-
-    def _await(self, kind: str, thing: str, wanted: str) -> None:
-        """Wait until an image or snapshot is complete. Conflict when it failed."""
-        def state() -> bool:
-            found = list(pages(self.ec2, f'describe_{kind}s', f'{kind.capitalize()}s', {f'{kind}-id': [thing]}))
-            now = {each['State'] for each in found}
-            if now & {'error', 'failed', 'invalid'}:
-                raise Conflict(f"{kind} {thing} failed: {found[0].get('StateMessage') or found[0].get('StateReason')}")
-            return now == {wanted}
-        until(state, what=f'{kind} {thing} becoming {wanted}', timeout=IMAGE_SECONDS, clock=self.clock, interval=5.0)
-
-    def _finish(self, *things: str) -> None:
-        """Take the mark of the maker off what is complete: without it, it is no orphan."""
-        self.ec2.delete_tags(Resources=list(things), Tags=[{'Key': MAKER}])
 
     def _unmake(self, request: str) -> None:
         """Delete the images and snapshots that bear the mark of *request*."""

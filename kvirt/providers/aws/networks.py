@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from kvirt import units
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
-from kvirt.providers.aws.account import name_of, pages, tags_of, to_tags
-from kvirt.providers.aws.nics import Nics, made_once, marked
+from kvirt.providers.aws.account import marked, name_of, pages, tags_of, to_tags
+from kvirt.providers.aws.nics import Nics, made_once
 from kvirt.providers.aws.vpcs import DEFAULT
 from kvirt.providers.families import boto, cloud
-from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
+from kvirt.providers.families.marks import MARK, making, new_request
 from kvirt.providers.families.networks import check_overlap, free_range
 from kvirt.shapes import NetworkShape
 
@@ -40,7 +39,7 @@ class Networks(Nics):
         marks = {MARK: request, 'Name': name, 'plan': plan, **({'domain': domain} if domain else {})}
         with boto.about(f'network {name}'), self.undo() as undo:
             undo.add(f'network {name}', lambda: dismantle(self.ec2, request))
-            made = made_once(self.ec2, 'vpc', {**marks, MAKER: maker(time.time())}, CidrBlock=str(wanted))
+            made = made_once(self.ec2, 'vpc', {**marks, **making(request)}, CidrBlock=str(wanted))
             vpc = {**made, 'Region': self.here}
             self.soon(lambda: self.ec2.modify_vpc_attribute(VpcId=vpc['VpcId'], EnableDnsHostnames={'Value': True}))
             zones = {subnet['AvailabilityZone'] for subnet in topology.subnets}  # the first: so VMs can be on many networks
@@ -51,7 +50,7 @@ class Networks(Nics):
                 self.ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={'Value': True})
             if domain:
                 self._set_domain(vpc, marks)
-            self.ec2.delete_tags(Resources=[vpc['VpcId']], Tags=[{'Key': MAKER}])
+            self.completed(self.ec2, vpc['VpcId'])
         self.forget_groups()
 
     def _new_subnet(self, vpc: Mapping[str, Any], name: str, cidr: str, marks: Mapping[str, str], zone: Any) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from kvirt.base import unsupported, waits
 from kvirt.errors import Conflict, InvalidInput, NotFound
 from kvirt.names import did_you_mean
-from kvirt.providers.aws.account import pages, to_tags
+from kvirt.providers.aws.account import marked, pages
 from kvirt.providers.aws.securitygroups import SecurityGroups, allowed, to_rules
 from kvirt.providers.aws.vpcs import is_ours, users_of
 from kvirt.providers.families import boto
-from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
+from kvirt.providers.families.marks import MARK, making, new_request
 from kvirt.wait import until
 
 T = TypeVar('T')
@@ -37,14 +36,14 @@ class Nics(SecurityGroups):
         number = next(index for index in range(len(taken) + 1) if index not in taken)
         with boto.about(f'network card on {network} for VM {name}'), self.undo() as undo:
             undo.add(f'network card of VM {name}', lambda: self._drop_cards(ec2, {f'tag:{MARK}': [request]}))
-            card = made_once(ec2, 'network_interface', {MARK: request, MAKER: maker(time.time())},
+            card = made_once(ec2, 'network_interface', making(request),
                              SubnetId=subnet['SubnetId'], Groups=self._groups_of_card(instance, subnet))
             native = card['NetworkInterfaceId']
             attached = self.soon(lambda: ec2.attach_network_interface(
                 NetworkInterfaceId=native, InstanceId=instance['InstanceId'], DeviceIndex=number))
             ec2.modify_network_interface_attribute(NetworkInterfaceId=native, Attachment={
                 'AttachmentId': attached['AttachmentId'], 'DeleteOnTermination': True})
-            ec2.delete_tags(Resources=[native], Tags=[{'Key': MAKER}])
+            self.completed(ec2, native)
         return {'mac': card['MacAddress'].lower(), 'device': f'eth{number}', 'ip': card['PrivateIpAddress']}
 
     def _groups_of_card(self, instance: Mapping[str, Any], subnet: Mapping[str, Any]) -> list[str]:
@@ -56,7 +55,7 @@ class Nics(SecurityGroups):
         groups = pages(self.ec2_of(instance), 'describe_security_groups', 'SecurityGroups', {'group-id': mine})
         entries = {entry for group in groups for entry in allowed(group)}
         plain = [rule for rule in to_rules(entries) if rule['protocol'] != 'all' and '-' not in rule['cidr']]
-        return [self.shared_group(subnet['VpcId'], plain)]
+        return [self.shared_group(plain, subnet['VpcId']).id]
 
     @waits
     def _delete_nic(self, name: str, interface: str) -> None:
@@ -116,11 +115,6 @@ class Nics(SecurityGroups):
     def soon(self, call: Callable[[], T]) -> T:
         """Call as soon as all of EC2 knows what was made a moment ago."""
         return boto.patiently(call, NotFound, what='what was just made being known', clock=self.clock)
-
-
-def marked(kind: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the tags of a thing of a *kind* that is about to be made."""
-    return [{'ResourceType': kind, 'Tags': to_tags(fields)}]
 
 
 def made_once(ec2: Any, kind: str, marks: Mapping[str, str], **arguments: Any) -> dict[str, Any]:

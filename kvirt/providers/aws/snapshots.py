@@ -12,21 +12,15 @@ from typing import Any
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, NotFound
 from kvirt.names import did_you_mean
-from kvirt.providers.aws.account import pages, tags_of, to_tags
+from kvirt.providers.aws.account import marked, tags_of
 from kvirt.providers.aws.storage import create_volume
 from kvirt.providers.aws.vms import Vms
 from kvirt.providers.aws.volumes import DEFAULT_TYPE, speed_of
-from kvirt.providers.families.marks import MAKER, MARK, maker, new_request
+from kvirt.providers.families.marks import MARK, making, new_request
 
 
 class Snapshots(Vms):
     """The snapshots of VMs."""
-
-    def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
-        found = pages(self.ec2_of(instance), 'describe_snapshots', 'Snapshots', {'tag:vm': [instance['InstanceId']]},
-                      OwnerIds=['self'])
-        return sorted((each for each in found if {MARK, 'snapshot'} <= set(tags_of(each))),
-                      key=lambda each: (each['StartTime'], tags_of(each).get('taken', ''), each['SnapshotId']))
 
     def _list_snapshots(self, base: str) -> list[str]:
         return list(dict.fromkeys(tags_of(each)['snapshot'] for each in self.snapshots_of_vm(self.instance(base))))
@@ -37,11 +31,11 @@ class Snapshots(Vms):
             raise AlreadyExists(f'VM {base} has a snapshot {name}')
         # One call marks all disks alike, so where each belongs stands on every one of them.
         devices = ','.join(f"{each['Ebs']['VolumeId']}={each['DeviceName']}" for each in instance['BlockDeviceMappings'])
-        tags = {'Name': f"{base}-{name}", 'vm': instance['InstanceId'], 'snapshot': name, 'devices': devices,
-                'taken': f'{time.time():.6f}', MARK: new_request()}
+        fields = {'Name': f'{base}-{name}', 'vm': instance['InstanceId'], 'snapshot': name, 'devices': devices,
+                  'taken': f'{time.time():.6f}', MARK: new_request()}
         self.ec2_of(instance).create_snapshots(
             InstanceSpecification={'InstanceId': instance['InstanceId']},
-            TagSpecifications=[{'ResourceType': 'snapshot', 'Tags': to_tags(tags)}])
+            TagSpecifications=marked('snapshot', fields))
 
     def _parts(self, instance: Mapping[str, Any], base: str, name: str) -> list[dict[str, Any]]:
         """Return the EBS snapshots of a snapshot. NotFound suggests the likely one."""
@@ -84,7 +78,7 @@ class Snapshots(Vms):
                     ec2.detach_volume(VolumeId=old[device]['VolumeId'], InstanceId=vm)
                     self.await_volume(ec2, old[device]['VolumeId'], 'available')
                 self.give_disk(ec2, volume, vm, device, ours=old.get(device, {}).get('DeleteOnTermination', True))
-            ec2.delete_tags(Resources=list(fresh.values()), Tags=[{'Key': MAKER}])
+            self.completed(ec2, *fresh.values())
         for each in old.values():
             ec2.delete_volume(VolumeId=each['VolumeId'])
         if running:
@@ -96,8 +90,7 @@ class Snapshots(Vms):
         kind = old.get('VolumeType', DEFAULT_TYPE)
         asked = {'SnapshotId': part['SnapshotId'], 'VolumeType': kind, **speed_of(kind, part['VolumeSize'])}
         tags = {key: value for key, value in tags_of(old).items() if not key.startswith('aws:')}
-        made = create_volume(ec2, instance['Placement']['AvailabilityZone'], asked,
-                             {**tags, MARK: request, MAKER: maker(time.time())})
+        made = create_volume(ec2, instance['Placement']['AvailabilityZone'], asked, {**tags, **making(request)})
         return str(made['VolumeId'])
 
     def _put_back(self, ec2: Any, vm: str, old: Mapping[str, Mapping[str, Any]]) -> None:

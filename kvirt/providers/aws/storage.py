@@ -10,7 +10,7 @@ import msgspec
 
 from kvirt.base import unsupported
 from kvirt.errors import Conflict
-from kvirt.providers.aws.account import PAGE, name_of, pages, tags_of, to_tags
+from kvirt.providers.aws.account import PAGE, marked, name_of, pages, tags_of
 from kvirt.providers.aws.images import Images, root_of
 from kvirt.providers.aws.volumes import DEFAULT_POOL, POOLS, free_device, speed_of, volume_type
 from kvirt.providers.families import boto
@@ -18,7 +18,6 @@ from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.marks import MAKER, maker
 from kvirt.providers.families.volumes import NewVolume, Volume, Volumes
 from kvirt.shapes import PoolShape
-from kvirt.wait import until
 
 VOLUME_SECONDS, VOLUME_INTERVAL = 300.0, 2.0
 
@@ -77,7 +76,7 @@ class Storage(Volumes, Images):
         fields = {**wanted.fields, MAKER: maker(time.time())}
         volume = self._made_volume(ec2, msgspec.structs.replace(wanted, fields=fields))
         self.give_disk(ec2, volume.id, machine.id, device, ours=True)
-        ec2.delete_tags(Resources=[volume.id], Tags=[{'Key': MAKER}])
+        self.completed(ec2, volume.id)
         return msgspec.structs.replace(volume, device=device)
 
     def _made_volume(self, ec2: Any, wanted: NewVolume) -> Volume:
@@ -126,13 +125,7 @@ class Storage(Volumes, Images):
 
     def await_volume(self, ec2: Any, volume: str, wanted: str) -> None:
         """Wait until a volume is ``available``, or another state. TimedOut."""
-        def state() -> bool:
-            found = [each['State'] for each in pages(ec2, 'describe_volumes', 'Volumes', {'volume-id': [volume]})]
-            if found == ['error']:
-                raise Conflict(f'volume {volume} failed')
-            return found == [wanted]
-        until(state, what=f'volume {volume} becoming {wanted}', timeout=VOLUME_SECONDS, interval=VOLUME_INTERVAL,
-              clock=self.clock)
+        self.await_state(ec2, 'volume', volume, wanted, seconds=VOLUME_SECONDS, interval=VOLUME_INTERVAL)
 
     # pools
 
@@ -150,8 +143,7 @@ class Storage(Volumes, Images):
 
 def create_volume(ec2: Any, zone: str, asked: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
     """Make a volume in a zone, and return it as EC2 tells it."""
-    made: dict[str, Any] = ec2.create_volume(AvailabilityZone=zone, **asked, TagSpecifications=[
-        {'ResourceType': 'volume', 'Tags': to_tags(tags)}])
+    made: dict[str, Any] = ec2.create_volume(AvailabilityZone=zone, **asked, TagSpecifications=marked('volume', tags))
     return made
 
 

@@ -175,7 +175,7 @@ class Vpcs(Account):
         try:
             return self._cards(spec)
         except (NotFound, Conflict, InvalidInput):  # what is looked for may have been made a moment ago, elsewhere
-            self.forget_groups()
+            self.recent.forget()
             return self._cards(spec)
 
     def _cards(self, spec: VmSpec) -> list[dict[str, Any]]:

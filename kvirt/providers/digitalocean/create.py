@@ -22,6 +22,7 @@ from kvirt.providers.digitalocean.keys import Keys
 from kvirt.providers.digitalocean.mapping import Thing, label, labelled, to_tags
 from kvirt.providers.digitalocean.storage import Storage
 from kvirt.providers.families import cloud, marks, rules
+from kvirt.providers.families.groups import Group
 from kvirt.providers.families.volumes import Volume
 from kvirt.shapes import Orphan
 from kvirt.spec import NetSpec, VmSpec
@@ -37,7 +38,7 @@ class Draft:
     request: str
     body: dict[str, Any]
     new: Mapping[str, int]
-    groups: Sequence[Thing]
+    groups: Sequence[Group]
     project: str | None
 
 
@@ -52,15 +53,14 @@ class Create(Firewalls, Keys, Storage, Images, Dns):
         body, tags = draft.body, draft.body['tags']
         with self.undo() as undo:
             undo.add(f'what VM {name} shares with others', lambda: self.reap(tags))
-            tags.append(self.ensure_group(wanted))
-            for group in draft.groups:
-                self.join(group)
-            body['ssh_keys'] = self.ensure_keys(guest.keys)
+            for group in (self.shared_group(wanted), *draft.groups):
+                tags.append(self.join(group))
+            body['ssh_keys'] = [key.native['fingerprint'] for key in self.shared_keys(guest.keys)]
             undo.add(f'volumes of VM {name}', lambda: self.unmake_volumes(marks.MARK, draft.request))
             body['volumes'] += [volume.id for volume in self.make_volumes(draft.new, body['region'], draft.request)]
             undo.add(f'VM {name}', lambda: self._unmake(draft.request))
             droplet = self._born(body, guest)
-            tags.append(self.ensure_group(wanted))  # another one if the first was reaped just before the VM was born
+            tags.append(self.join(self.shared_group(wanted)))  # another one if the first was reaped just before the birth
             self._confirm(droplet, tags)
             if draft.project:
                 things = [f"do:droplet:{droplet['id']}", *(f'do:volume:{each}' for each in body['volumes'])]
@@ -74,7 +74,7 @@ class Create(Firewalls, Keys, Storage, Images, Dns):
         except InvalidInput as error:
             if 'key identifiers' not in error.reason:
                 raise
-            self.ensure_keys(guest.keys)
+            self.shared_keys(guest.keys)
             droplet = self.api.post('/droplets', body)['droplet']
         return droplet
 
@@ -95,9 +95,8 @@ class Create(Firewalls, Keys, Storage, Images, Dns):
         there, new = self.planned(name, spec, flavor, region)
         project = cloud.find('project', self.project, self.all('/projects'), lambda each: each['name'],
                              lambda each: each['id'])['id'] if self.project else None
-        groups = [self.firewall(group) for group in spec.securitygroups]
-        tags = [*to_tags({marks.MARK: request, **fields}), *(label('key', cloud.key_name(key)) for key in guest.keys),
-                *(label('group', group['name']) for group in groups)]
+        groups = [self.group(name) for name in spec.securitygroups]
+        tags = [*to_tags({marks.MARK: request, **fields}), *(label('key', cloud.key_name(key)) for key in guest.keys)]
         body = {'name': name, 'region': region, 'size': flavor.name, 'image': image.get('slug') or image['id'],
                 'tags': tags, 'volumes': [volume.id for volume in there], 'user_data': user_data, 'vpc_uuid': vpc,
                 'public_networking': None if spec.publicip else False}

@@ -2,103 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kvirt.errors import AlreadyExists, Conflict, NotFound
 from kvirt.providers.digitalocean import mapping
-from kvirt.providers.digitalocean.mapping import Thing, label
+from kvirt.providers.digitalocean.mapping import label
 from kvirt.providers.digitalocean.networks import Networks
 from kvirt.providers.digitalocean.shared import Shared
-from kvirt.providers.families import cloud, marks, rules
-from kvirt.rules import rules_of
+from kvirt.providers.families import cloud, marks
+from kvirt.providers.families.groups import Group, SharedGroups
 from kvirt.shapes import Rule
 
 
-class Firewalls(Shared, Networks):
+class Firewalls(SharedGroups, Shared, Networks):
     """Firewalls. Without one everything is let in, so each VM gets one that opens its ssh port and no other."""
 
-    def firewall(self, name: str) -> dict[str, Any]:
-        """Return the firewall with this name or id. NotFound."""
-        return cloud.find('security group', name, self.shared('group'), lambda each: each['name'], lambda each: each['id'])
+    def groups(self, network: str | None = None) -> Iterator[Group]:
+        """Yield all firewalls: they belong to no network."""
+        if network is not None:
+            self.network_named(network)
+        return map(mapping.group, self.shared('group'))
 
-    def ensure_group(self, wanted: Sequence[Rule]) -> str:
-        """Return the tag that puts droplets behind the firewall of these rules, which is made if it is not there.
-
-        Each firewall that is made has a tag of its own, so that who removes an old one takes nothing from a new one.
-        """
-        name = rules.group_name(wanted)
-        for firewall in self.shared('group'):
-            for tag in firewall.get('tags') or ():
-                if firewall['name'] == name and tag.startswith(f"{label('group', name)}:"):
-                    return str(tag)
+    def make_group(self, name: str, wanted: Sequence[Rule], fields: Mapping[str, str],
+                   settings: Mapping[str, str]) -> Group:
+        """Make a firewall and its tag. Who removes an old one by its tag takes nothing from a new one of that name."""
+        cloud.check_name('security group', name, '[A-Za-z0-9][A-Za-z0-9.-]+', 'Use 2 or more letters, digits, dots, dashes')
         tag = f"{label('group', name)}:{marks.new_request()}"
         with self.undo() as undo:
             undo.add(f'security group {name}', lambda: self.unshare(tag, self.counted()))
-            self.announce(tag)
-            try:
-                self.api.post('/firewalls', _body(name, wanted, tag))
-            except AlreadyExists:  # another VM's creation came first
-                self.retract(tag, self.counted())
-                return self.ensure_group(wanted)
-        return tag
+            if marks.MAKER in fields:
+                self.announce(tag)
+            else:
+                self.tag([tag])
+            return mapping.group(self.api.post('/firewalls', mapping.firewall(name, wanted, [tag]))['firewall'])
 
-    def join(self, firewall: Thing) -> None:
-        """Let droplets that bear its tag stand behind a firewall that is there."""
-        tag = label('group', firewall['name'])
-        if tag not in (firewall.get('tags') or ()):
-            self.tag([tag])
-            self.api.post(f"/firewalls/{firewall['id']}/tags", {'tags': [tag]})
+    def set_rules(self, group: Group, wanted: Sequence[Rule]) -> None:
+        body = mapping.firewall(group.name, wanted, group.native.get('tags') or ())
+        self.api.put(f'/firewalls/{group.id}', {**body, 'droplet_ids': group.native.get('droplet_ids') or []})
 
-    # hooks
-
-    def _list_security_groups(self, network: str | None = None) -> list[str]:
-        """Return all of them: a firewall belongs to no network."""
-        if network is not None:
-            self.network_named(network)
-        return sorted(each['name'] for each in self.shared('group'))
-
-    def _create_security_group(self, name: str, overrides: Mapping[str, Any] | None = None) -> None:
-        cloud.check_name('security group', name, '[A-Za-z0-9][A-Za-z0-9.-]+', 'Use 2 or more letters, digits, dots, dashes')
-        body = _body(name, _rules(overrides), label('group', name))
-        if name in self._list_security_groups():
-            raise AlreadyExists(f'security group {name} exists')
-        with self.undo() as undo:
-            undo.add(f'security group {name}', lambda: self.unshare(body['tags'][0], ()))
-            self.tag(body['tags'])
-            self.api.post('/firewalls', body)
-
-    def _update_security_group(self, name: str, overrides: Mapping[str, Any] | None = None) -> None:
-        wanted, firewall = _rules(overrides), self.firewall(name)
-        body = _body(firewall['name'], wanted, *(firewall.get('tags') or ()))
-        self.api.put(f"/firewalls/{firewall['id']}", {**body, 'droplet_ids': firewall.get('droplet_ids') or []})
-
-    def _delete_security_group(self, name: str) -> None:
-        firewall = self.firewall(name)
-        direct, tags = set(firewall.get('droplet_ids') or ()), set(firewall.get('tags') or ())
-        users = sorted(each['name'] for each in self.droplets(everywhere=True)
-                       if each['id'] in direct or tags & set(each['tags']))
-        if users:
-            raise Conflict(f"security group {name} is in use by {', '.join(users)}", hint='Delete those VMs first')
-        self.drop(f"/firewalls/{firewall['id']}")
+    def drop_group(self, group: Group) -> None:
+        self.api.delete(f'/firewalls/{group.id}')
         known = self.counted()
-        for tag in tags:
-            if tag.startswith(label('group', firewall['name'])):
-                self.retract(tag, known)
+        for tag in mapping.tags_of(group):
+            self.retract(tag, known)
 
-    def _info_security_group(self, name: str) -> dict[str, Any]:
-        try:
-            firewall = self.firewall(name)
-        except NotFound:
-            return {}
-        return {'name': firewall['name'], 'id': firewall['id'], 'native_status': firewall.get('status'),
-                'rules': mapping.let_in(firewall)}
+    def users_of_group(self, group: Group) -> Iterator[str]:
+        direct, tags = group.native.get('droplet_ids') or (), set(group.native.get('tags') or ())
+        return (each['name'] for each in self.droplets(everywhere=True)
+                if each['id'] in direct or tags & set(each['tags']))
 
+    def more_of_group(self, group: Group) -> Mapping[str, Any]:
+        return {'native_status': group.native.get('status')}
 
-def _rules(overrides: Mapping[str, Any] | None) -> list[Rule]:
-    return rules_of(cloud.check_settings('a security group', overrides, ('ports',)).get('ports', ()))
-
-
-def _body(name: str, wanted: Sequence[Rule], *tags: str) -> dict[str, Any]:
-    return {'name': name, 'inbound_rules': [mapping.inbound(rule) for rule in wanted], 'outbound_rules': mapping.OUTBOUND,
-            'tags': list(tags)}
+    def join(self, group: Group) -> str:
+        """Return the tag that puts droplets behind a firewall; one that was made elsewhere is given a tag."""
+        for tag in mapping.tags_of(group):
+            return tag
+        tag = label('group', group.name)
+        self.tag([tag])
+        self.api.post(f'/firewalls/{group.id}/tags', {'tags': [tag]})
+        return tag

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from kvirt.guest import images
 from kvirt.providers.families import marks, rules
+from kvirt.providers.families.groups import Group
 from kvirt.providers.families.networks import Network
 from kvirt.providers.families.volumes import Volume
 from kvirt.rules import EVERYWHERE
@@ -165,25 +166,20 @@ def network(vpc: Thing) -> Network:
 
 # firewalls
 
-def inbound(rule: Rule) -> dict[str, Any]:
-    """Map a rule to what a firewall wants."""
-    first, last = rule.get('from_port', 0), rule.get('to_port', 0)
-    return {'protocol': rule['protocol'], 'ports': str(first) if first == last else f'{first}-{last}',
-            'sources': {'addresses': rules.sources(rule)}}
+def firewall(name: str, wanted: Iterable[Rule], tags: Iterable[str]) -> dict[str, Any]:
+    """Return what a firewall is asked for with."""
+    inbound = [{'protocol': rule['protocol'], 'ports': rules.ports_text(rule) or '0',
+                'sources': {'addresses': rules.sources(rule)}} for rule in wanted]
+    return {'name': name, 'inbound_rules': inbound, 'outbound_rules': OUTBOUND, 'tags': list(tags)}
 
 
-def let_in(firewall: Thing) -> list[Rule]:
-    """Return the rules of a firewall. What it lets in from droplets and load balancers has no address, and is left out."""
-    found: list[Rule] = []
-    for each in firewall.get('inbound_rules') or ():
-        addresses = (each.get('sources') or {}).get('addresses') or []
-        first, _, last = each['ports'].partition('-')
-        for cidr in addresses:
-            if cidr == rules.EVERYWHERE_V6 and EVERYWHERE in addresses:
-                continue  # everywhere is one rule of ours, and two addresses of theirs
-            rule: Rule = {'protocol': each['protocol'], 'cidr': cidr}
-            if each['protocol'] != 'icmp':
-                every = first in ('0', 'all')
-                rule |= {'from_port': 1 if every else int(first), 'to_port': 65535 if every else int(last or first)}
-            found.append(rule)
-    return found
+def group(native: Thing) -> Group:
+    """Map a firewall. What it lets in from droplets and load balancers has no address, and is left out."""
+    found = [rule for each in native.get('inbound_rules') or () for rule in rules.from_text(
+        each['protocol'], each['ports'], (each.get('sources') or {}).get('addresses') or ())]
+    return Group(id=native['id'], name=native['name'], rules=found, native=native)
+
+
+def tags_of(group: Group) -> list[str]:
+    """Return the tags that were made for a firewall."""
+    return [tag for tag in group.native.get('tags') or () if labelled('group', [tag]) == [group.name]]

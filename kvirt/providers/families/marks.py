@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -73,6 +74,11 @@ def maker(now: float) -> str:
     """Return this process as text of letters, digits and dashes, for the field ``maker``."""
     this = me(now)
     return f'{_host()}-{this.pid}-{this.started}-{int(now)}'
+
+
+def making(request: str) -> dict[str, str]:
+    """Return the marks of what this process is making for a *request*: its maker is taken off when it is complete."""
+    return {MARK: request, MAKER: maker(time.time())}
 
 
 def abandoned(text: str | None, now: float) -> bool:
@@ -202,4 +208,4 @@ def unshown(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 __all__ = ['COMPUTED', 'MAKER', 'MARK', 'RECORDS', 'abandoned', 'check_field', 'decode', 'encode', 'fields_of',
-           'from_labels', 'from_tags', 'iso_date', 'maker', 'new_request', 'to_labels', 'to_tags', 'unshown']
+           'from_labels', 'from_tags', 'iso_date', 'maker', 'making', 'new_request', 'to_labels', 'to_tags', 'unshown']

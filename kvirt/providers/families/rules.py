@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
+from kvirt import units
+from kvirt.errors import InvalidInput
 from kvirt.rules import EVERYWHERE, rules_of
 from kvirt.shapes import Rule
 from kvirt.spec import VmSpec
 
 GROUP_PREFIX = 'kvirt-'
 EVERYWHERE_V6 = '::/0'
+
+_WITH_PORTS = ('tcp', 'udp')
+_ALL_PORTS, _EVERY = '1-65535', (None, '', '0', 'all', 'any')
 
 
 def wanted(spec: VmSpec) -> list[Rule]:
@@ -38,6 +43,43 @@ def sources(rule: Rule) -> list[str]:
     """Return the addresses that a rule is for. Everywhere means both kinds of addresses."""
     cidr = rule.get('cidr', EVERYWHERE)
     return [cidr, EVERYWHERE_V6] if cidr == EVERYWHERE else [cidr]
+
+
+def spread(rules: Iterable[Rule]) -> set[tuple[str, int | None, int | None, str]]:
+    """Return each rule once for each of its sources, as protocol, first and last port, source: to be compared."""
+    return {(rule['protocol'], rule.get('from_port'), rule.get('to_port'), _plain(source))
+            for rule in rules for source in sources(rule)}
+
+
+def _plain(source: str) -> str:
+    """Return a range of addresses in the one way to write it; what is none (another group) as it is."""
+    try:
+        return str(units.network(source))
+    except InvalidInput:
+        return source
+
+
+def ports_text(rule: Rule) -> str:
+    """Return the ports of a rule as most platforms write them: ``22``, ``8000-8080``; empty where there are none."""
+    if 'from_port' not in rule:
+        return ''
+    first, last = rule['from_port'], rule['to_port']
+    return str(first) if first == last else f'{first}-{last}'
+
+
+def from_text(protocol: str, ports: str | None, addresses: Sequence[str]) -> Iterator[Rule]:
+    """Yield the rules, one for each address, for what a platform writes as *ports*: see :func:`ports_text`.
+
+    Everywhere is one rule of ours and two addresses of theirs. ``0``, ``all``, ``any`` are all ports.
+    """
+    for cidr in addresses:
+        if cidr == EVERYWHERE_V6 and EVERYWHERE in addresses:
+            continue
+        rule: Rule = {'protocol': protocol, 'cidr': cidr}
+        if protocol in _WITH_PORTS:
+            first, _, last = (_ALL_PORTS if ports in _EVERY else str(ports)).partition('-')
+            rule['from_port'], rule['to_port'] = int(first), int(last or first)
+        yield rule
 
 
 def _text(rule: Rule) -> str:

@@ -7,7 +7,6 @@ that a volume whose making failed half-way, or whose answer was lost, is found a
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -235,7 +234,7 @@ class Volumes(Machines):
 
     def make_volumes(self, new: Mapping[str, int], place: str, request: str) -> list[Volume]:
         """Make volumes of these sizes, by name, for the VM that *request* is making."""
-        fields = {marks.MARK: request, marks.MAKER: marks.maker(time.time())}
+        fields = marks.making(request)
         return [self.make_volume(NewVolume(name=name, size=size, place=place, fields=fields)) for name, size in new.items()]
 
     def unmake_volumes(self, field: str, value: str) -> None:

@@ -26,10 +26,11 @@ from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.guest.guest import Guest
 from kvirt.providers.families import cloud, marks
 from kvirt.providers.families.rules import wanted
+from kvirt.providers.families.shared import SHARED
 from kvirt.providers.families.volumes import Volume
 from kvirt.providers.hcloud.account import PLATFORM, Native
 from kvirt.providers.hcloud.dns import Dns
-from kvirt.providers.hcloud.firewalls import MOST, SHARED, Firewalls
+from kvirt.providers.hcloud.firewalls import MOST, Firewalls
 from kvirt.providers.hcloud.storage import Storage
 from kvirt.shapes import Flavor, Orphan
 from kvirt.spec import NetSpec, VmSpec
@@ -123,7 +124,7 @@ class Create(Storage, Firewalls, Dns):
         maker = {marks.MAKER: marks.maker(time.time())} if draft.iso else {}
         try:
             # Firewalls stand before the public interface only; a VM without it can't have one.
-            firewalls = [self.shared_firewall(rules), *draft.groups] if public else []
+            firewalls = [self.shared_group(rules).native, *draft.groups] if public else []
             keys = self.shared_keys(draft.guest.keys)
             return self.conn.servers.create(
                 draft.name, ServerType(name=draft.flavor.name), Image(name=str(draft.image.id)),
@@ -202,9 +203,11 @@ class Create(Storage, Firewalls, Dns):
         volumes = [volume for volume in self.conn.volumes.get_all(label_selector=marks.MAKER)
                    if _unfinished(volume) and volume.labels.get(marks.MARK) not in owners
                    and (not volume.server or volume.server.id in orphans)]
-        shared = [thing for thing in self.unused(but_by=orphans) if _unfinished(thing)]
+        ids = {str(each) for each in orphans}
+        shared = [('security group', group.native) for group in self.unused_groups(ids)]
+        shared += [('key', key.native) for key in self.unused_keys(ids)]
         return [*(('vm', server) for server in orphans.values()), *(('disk', volume) for volume in volumes),
-                *(('key' if isinstance(thing, SSHKey) else 'security group', thing) for thing in shared)]
+                *((kind, thing) for kind, thing in shared if _unfinished(thing))]
 
 
 def _unfinished(thing: Native) -> bool:

@@ -8,9 +8,12 @@ from typing import Any, cast
 from kvirt.guest import images
 from kvirt.providers.families import marks
 from kvirt.providers.families.floating import Address
+from kvirt.providers.families.groups import Group
+from kvirt.providers.families.keys import Key
 from kvirt.providers.families.networks import Network
+from kvirt.providers.families.rules import from_text
 from kvirt.providers.families.volumes import Volume
-from kvirt.shapes import DiskShape, Flavor, NetworkShape, Rule, Status, VmInfo, VmRow
+from kvirt.shapes import DiskShape, Flavor, NetworkShape, Status, VmInfo, VmRow
 
 Native = Any
 
@@ -123,21 +126,18 @@ def net(price: Mapping[str, str] | None) -> float | None:
     return float(price['net']) if price else None
 
 
-def rules(firewall: Native) -> list[Rule]:
-    """Return what a firewall lets in, as rules of one range of addresses each."""
-    found: list[Rule] = []
-    for native in firewall.rules or ():
-        if native.direction != 'in':
-            continue
-        for source in native.source_ips:
-            if source == '::/0' and '0.0.0.0/0' in native.source_ips:
-                continue  # everywhere, said in the other kind of addresses
-            rule: Rule = {'protocol': native.protocol, 'cidr': source}
-            if native.port:
-                first, _, last = ('1-65535' if native.port == 'any' else native.port).partition('-')
-                rule['from_port'], rule['to_port'] = int(first), int(last or first)
-            found.append(rule)
-    return found
+def group(firewall: Native) -> Group:
+    """Map a firewall, with what it lets in."""
+    rules = [rule for each in firewall.rules or () if each.direction == 'in'
+             for rule in from_text(each.protocol, each.port, each.source_ips)]
+    return Group(id=str(firewall.id), name=firewall.name, rules=rules, fields=marks.from_labels(firewall.labels or {}),
+                 native=firewall)
+
+
+def key(native: Native) -> Key:
+    """Map an ssh key."""
+    return Key(id=str(native.id), name=native.name, public=native.public_key,
+               fields=marks.from_labels(native.labels or {}), native=native)
 
 
 def network(native: Native) -> Network:

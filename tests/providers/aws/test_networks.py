@@ -212,7 +212,7 @@ def test_many_vms_are_looked_up_for_at_once(aws: Kaws, wire: Wire) -> None:
         for _ in range(20):
             aws.groups_for(spec, aws.cards_for(spec))
     assert len(calls) <= 6, calls
-    aws.reap_groups(REGION, ())
+    aws.reap_groups(REGION)
 
 
 def test_a_network_that_was_made_elsewhere_a_moment_ago_is_found(aws: Kaws, wire: Wire) -> None:

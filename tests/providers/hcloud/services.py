@@ -108,6 +108,10 @@ class ServiceRoutes(FakeCloud):
                                     'public_key': body['public_key'], 'labels': self.labels(body), 'created': NOW})
         return {'ssh_key': key}, 201
 
+    @route('PUT', '/ssh_keys/{id}')
+    def update_ssh_key(self, request: Request, id: str) -> Any:
+        return {'ssh_key': self.changed('ssh_keys', id, request)}
+
     @route('DELETE', '/ssh_keys/{id}')
     def delete_ssh_key(self, request: Request, id: str) -> Any:
         self.drop('ssh_keys', id)

@@ -164,6 +164,23 @@ def test_what_was_shared_and_went_away_in_between_is_made_again(bench: Bench) ->
     assert settled(bench, 'second')['securitygroups'] == ['kvirt-ssh']
 
 
+def test_a_key_that_was_registered_for_a_vm_becomes_the_users(bench: Bench) -> None:
+    ok(bench.provider.create('web', **asked(keys=[KEY])))
+    ok(bench.provider.create_key('mine', KEY))
+    refused(bench.provider.create_key('again', KEY), 'Conflict', names='mine')
+    ok(bench.provider.delete('web'))
+    assert list(bench.provider.list_keys()) == ['mine']
+
+
+@pytest.mark.parametrize('breakage', ['refused', 'lost'])
+def test_a_group_or_key_is_made_or_nothing_is_left(bench: Bench, breakage: str) -> None:
+    bench.wire.fail(1, breakage, matches=lambda request: request.method == 'POST')
+    assert not bench.provider.create_security_group('front', {'ports': [80]}).ok
+    bench.wire.fail(1, breakage, matches=lambda request: request.method == 'POST')
+    assert not bench.provider.create_key('mine', KEY).ok
+    assert left_in(bench.cloud) == []
+
+
 def test_vms_of_a_placement_group_stand_apart(bench: Bench) -> None:
     group = bench.cloud.add('placement_groups', {'name': 'apart', 'labels': {}, 'type': 'spread', 'created': catalogue.NOW,
                                                  'servers': []})

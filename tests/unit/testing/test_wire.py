@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,15 @@ def farm() -> Farm:
 def wire(farm: Farm) -> Iterator[Wire]:
     with Wire(farm) as wire:
         yield wire
+
+
+def test_a_request_that_was_cut_off_is_none(farm: Farm, wire: Wire) -> None:
+    host, _, port = wire.url.removeprefix('http://').rpartition(':')
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b'POST /v1/animals HTTP/1.1\r\nContent-Length: 17\r\n\r\n{"name": "cow"}')
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b''
+    assert (wire.exchanges, farm.things.get('animals')) == ([], None)
 
 
 def buy(wire: Wire, name: str = 'rex') -> requests.Response:
