@@ -176,7 +176,7 @@ class Account(Machines, s3.S3Buckets):
                        volumes=[str(number) for number in sorted(volume.id for volume in server.volumes or ())])
 
     def vm_names(self, ids: Collection[str]) -> dict[str, str]:
-        return {str(number): name for number, name in self.server_names().items()}
+        return {str(server.id): server.name for server in self.conn.servers.get_all()}
 
     def find_machine(self, name: str) -> Machine | None:
         found = self.find(self.conn.servers, name)  # without asking for all names to suggest one
@@ -184,10 +184,6 @@ class Account(Machines, s3.S3Buckets):
 
     def set_field(self, machine: Machine, key: str, text: str | None) -> None:
         self.relabel(machine.native, **{key: text})
-
-    def server_names(self) -> dict[int, str]:
-        """Return the names of all VMs, by id."""
-        return {server.id: server.name for server in self.conn.servers.get_all()}
 
     def free(self, kind: str, client: Any, name: str) -> None:
         """Raise AlreadyExists when a thing of *client* is called *name*."""

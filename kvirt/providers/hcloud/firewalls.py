@@ -49,9 +49,9 @@ class Firewalls(SharedGroups, SharedKeys, Account):
         group.native.delete()
 
     def users_of_group(self, group: Group) -> list[str]:
-        users = {resource.server.id for resource in group.native.applied_to or () if resource.type == 'server'}
-        names = self.server_names() if users else {}
-        return [names.get(user, str(user)) for user in users]
+        users = {str(resource.server.id) for resource in group.native.applied_to or () if resource.type == 'server'}
+        names = self.vm_names(users) if users else {}
+        return [names.get(user, user) for user in users]
 
     def keys(self) -> Iterator[Key]:
         return map(mapping.key, self.conn.ssh_keys.get_all())

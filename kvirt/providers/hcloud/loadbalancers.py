@@ -33,8 +33,8 @@ class LoadBalancers(CloudBalancers, Dns):
         return [_balancer(each) for each in self.conn.load_balancers.get_all()]
 
     def members(self, balancers: Sequence[Balancer]) -> dict[str, list[str]]:
-        names = self.server_names()
-        return {each.id: [names.get(number, str(number)) for number in _targets(each)] for each in balancers}
+        names = self.vm_names([vm for each in balancers for vm in _targets(each)])
+        return {each.id: [names.get(vm, vm) for vm in _targets(each)] for each in balancers}
 
     def balancer_fields(self, balancer: Balancer) -> dict[str, str]:
         return marks.from_labels(balancer.native.labels or {})
@@ -61,7 +61,7 @@ class LoadBalancers(CloudBalancers, Dns):
                            lambda: self.conn.request('DELETE', f'/load_balancers/{balancer.id}'))
 
     def add_member(self, balancer: Balancer, vm: Machine) -> None:
-        if vm.native.id not in _targets(balancer):
+        if vm.id not in _targets(balancer):
             target = _target(vm, internal=not balancer.native.public_net.enabled)
             self.done(self.patiently(f'adding VM {vm.name}', lambda: balancer.native.add_target(target)))
 
@@ -77,9 +77,9 @@ def _balancer(native: Native) -> Balancer:
                     protocol=native.services[0].protocol if native.services else 'tcp', native=native)
 
 
-def _targets(balancer: Balancer) -> list[int]:
+def _targets(balancer: Balancer) -> list[str]:
     """Return the ids of the servers behind a load balancer."""
-    return [target.server.id for target in balancer.native.targets if target.type == 'server']
+    return [str(target.server.id) for target in balancer.native.targets if target.type == 'server']
 
 
 def _target(vm: Machine, internal: bool) -> Native:
