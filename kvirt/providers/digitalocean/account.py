@@ -11,7 +11,6 @@ from kvirt.base import Options, option
 from kvirt.errors import (
     AlreadyExists,
     Conflict,
-    InvalidInput,
     KvirtError,
     NotFound,
     OutOfCapacity,
@@ -19,17 +18,16 @@ from kvirt.errors import (
     Unauthorized,
     Unavailable,
 )
-from kvirt.names import did_you_mean
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.mapping import Thing
 from kvirt.providers.families import cloud, marks, s3
-from kvirt.providers.families.machines import Machine, Machines
+from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.places import EVERYWHERE, Places
 from kvirt.rest import Api, Call, by_link
 from kvirt.wait import SYSTEM, Clock, until
 
 NAME = 'DigitalOcean'
 API = 'https://api.digitalocean.com/v2'
-EVERYWHERE = 'all'
 DEFAULT = 'nyc3'
 """The region of a client that names none, and where one that sees them all makes things."""
 
@@ -66,7 +64,7 @@ class DigitalOceanOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(Machines, s3.S3Buckets):
+class Account(Places, s3.S3Buckets):
     """An account of DigitalOcean, or the resources of a team."""
 
     Options: ClassVar[type[Options]] = DigitalOceanOptions
@@ -106,16 +104,12 @@ class Account(Machines, s3.S3Buckets):
         """Return the region that this client makes things in."""
         return DEFAULT if self.location == EVERYWHERE else self.location
 
-    def check_location(self) -> None:
-        """Raise InvalidInput when there is no region of the client's name, so that nothing can be found there."""
-        known = [region['slug'] for region in self.all('/regions')]
-        if self.location not in (EVERYWHERE, *known):
-            raise InvalidInput(f"unknown location '{self.location}'{did_you_mean(self.location, [*known, EVERYWHERE])}",
-                               hint="'kvirt list location' shows them all")
+    def location_names(self) -> list[str]:
+        return [region['slug'] for region in self.all('/regions')]
 
     def seen(self, thing: Thing) -> bool:
         """Tell if something is in this client's location."""
-        return self.location in (EVERYWHERE, mapping.region(thing))
+        return self.is_seen(mapping.region(thing))
 
     # droplets
 
@@ -144,9 +138,7 @@ class Account(Machines, s3.S3Buckets):
     @staticmethod
     def machine_of(droplet: Thing) -> Machine:
         """Return a droplet as families see it."""
-        return Machine(id=str(droplet['id']), name=droplet['name'], ip=mapping.reached(droplet),
-                       fields=marks.from_tags(droplet['tags']), place=mapping.region(droplet),
-                       volumes=droplet.get('volume_ids') or (), native=droplet)
+        return mapping.machine(droplet)
 
     def vm_names(self, ids: Collection[str]) -> dict[str, str]:
         return {str(droplet['id']): droplet['name'] for droplet in self.droplets(everywhere=True)}

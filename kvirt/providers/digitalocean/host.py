@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from kvirt.providers.digitalocean import mapping
-from kvirt.providers.digitalocean.account import EVERYWHERE, Account
+from kvirt.providers.digitalocean.account import Account
 from kvirt.providers.families import s3
+from kvirt.providers.families.places import EVERYWHERE
 from kvirt.shapes import Flavor
 
 _LIMITS = {'droplet_limit': ('vms', '/droplets'), 'volume_limit': ('volumes', '/volumes'),

@@ -14,9 +14,12 @@ from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSup
 from kvirt.guest import images
 from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.digitalocean import mapping
-from kvirt.providers.digitalocean.account import EVERYWHERE, NAME, Account
+from kvirt.providers.digitalocean.account import NAME, Account
 from kvirt.providers.digitalocean.mapping import Thing
 from kvirt.providers.families import cloud
+from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.places import EVERYWHERE
+from kvirt.providers.families.snapshots import Snapshot, Snapshots
 from kvirt.wait import until
 
 _SLUG = re.compile(r'[a-z0-9][a-z0-9-]*')
@@ -25,7 +28,7 @@ _IMPORT = 7200.0
 """Seconds that DigitalOcean may take to fetch an image."""
 
 
-class Images(Account):
+class Images(Snapshots, Account):
     """Images and snapshots."""
 
     def login_user(self, image: str | None) -> str:
@@ -107,7 +110,7 @@ class Images(Account):
     @waits
     def _export(self, name: str, image: str | None = None) -> Mapping[str, Any] | None:
         droplet, final = self.droplet(name), safe_name('image', image or name)
-        if mapping.vm_row(droplet)['status'] != 'stopped':
+        if mapping.machine(droplet).status != 'stopped':
             raise Conflict(f'VM {name} is not stopped', hint='Stop it first')
         if any(each['name'] == final for each in self._private()):
             raise AlreadyExists(f'image {final} exists')
@@ -129,34 +132,20 @@ class Images(Account):
         return {each['name'].rpartition(_AT)[2]: each
                 for each in sorted(found, key=lambda each: (each['created_at'], int(each['id'])))}
 
-    @waits
-    def _create_snapshot(self, name: str, base: str) -> None:
-        droplet = self.droplet(base)
-        if name in self.snapshots_of(droplet):
-            raise AlreadyExists(f'VM {base} has a snapshot {name}')
-        self._copy(droplet, f"{droplet['name']}{_AT}{name}")
+    def read_snapshots(self, machine: Machine) -> list[Snapshot]:
+        return [Snapshot(id=str(each['id']), name=name) for name, each in self.snapshots_of(machine.native).items()]
 
-    def _snapshot(self, droplet: Thing, name: str) -> dict[str, Any]:
-        known = self.snapshots_of(droplet)
-        if name not in known:
-            raise NotFound(f"VM {droplet['name']} has no snapshot {name}{did_you_mean(name, known)}")
-        return known[name]
+    def take_snapshot(self, machine: Machine, name: str) -> None:
+        self._copy(machine.native, f'{machine.name}{_AT}{name}')
 
-    def _delete_snapshot(self, name: str, base: str) -> None:
-        self.api.delete(f"/snapshots/{self._snapshot(self.droplet(base), name)['id']}")
+    def drop_snapshot(self, snapshot: Snapshot) -> None:
+        self.api.delete(f'/snapshots/{snapshot.id}')
 
-    @waits
-    def _revert_snapshot(self, name: str, base: str) -> None:
-        """Restore the root disk. Volumes stay as they are, and so does whether the VM runs."""
-        droplet = self.droplet(base)
-        ran = mapping.vm_row(droplet)['status'] == 'running'
-        image = int(self._snapshot(droplet, name)['id'])
-        self.finish(self.act(droplet, 'restore', image=image), f'reverting VM {base} to {name}', timeout=3600)
-        now = self.api.get(f"/droplets/{droplet['id']}")['droplet']
-        if not ran and mapping.vm_row(now)['status'] == 'running':
-            self.finish(self.act(droplet, 'power_off'), f'stopping VM {base} again')
-
-    def _list_snapshots(self, base: str) -> list[str]:
-        return list(self.snapshots_of(self.droplet(base)))
-
-
+    def restore_snapshot(self, machine: Machine, snapshot: Snapshot) -> None:
+        """Restore the root disk. Volumes stay as they are."""
+        droplet = machine.native
+        self.finish(self.act(droplet, 'restore', image=int(snapshot.id)),
+                    f'reverting VM {machine.name} to {snapshot.name}', timeout=3600)
+        now = mapping.machine(self.api.get(f'/droplets/{machine.id}')['droplet'])
+        if machine.status != 'running' and now.status == 'running':
+            self.finish(self.act(droplet, 'power_off'), f'stopping VM {machine.name} again')

@@ -1,8 +1,9 @@
-"""VMs as the areas around them see them: what is remembered on one, where it is reached, and where its volumes are."""
+"""VMs as the areas around them see them: what is remembered on one, where it is reached, and what it is."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from kvirt.base import Kbase
 from kvirt.errors import NotFound
 from kvirt.providers.families import marks
+from kvirt.shapes import Status, VmRow
 from kvirt.undo import Undo
 from kvirt.wait import SYSTEM, Clock
 
@@ -19,6 +21,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    status: Status = 'unknown'
+    native_status: str = ''
+    """The word of the platform that *status* stands for."""
+
     ip: str | None = None
     """Where it is reached, None when it has no address yet."""
 
@@ -28,6 +34,21 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     place: str = ''
     """Where a volume must be for this VM to get it: a region, location or zone."""
 
+    location: str = ''
+    """Where it is in the words of users, where that is not *place*."""
+
+    flavor: str = ''
+    numcpus: int | None = None
+    memory: int | None = None
+    """MiB; like the CPUs None where only the flavor tells it."""
+
+    disk: int | None = None
+    """GiB of a root disk that is no volume."""
+
+    image: str = ''
+    """What it was made of, as the platform tells it; what is remembered on it goes first."""
+
+    created: datetime | str | None = None
     volumes: Sequence[str] | None = None
     """The ids of its volumes in the order of its disks; None where the platform does not tell them with the VM."""
 
@@ -38,6 +59,17 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     def mark(self) -> str:
         """What volumes that go with this VM bear: the request that made it, or for one made elsewhere its id."""
         return self.fields.get(marks.MARK) or f'vm-{self.id}'
+
+    @property
+    def row(self) -> VmRow:
+        """What ``list`` tells of it."""
+        fields = self.fields
+        row: VmRow = {'name': self.name, 'status': self.status, 'ip': self.ip, 'image': fields.get('image') or self.image,
+                      'plan': fields.get('plan', ''), 'profile': fields.get('profile', ''), 'id': self.id,
+                      'flavor': self.flavor, 'location': self.location or self.place}
+        if self.numcpus is not None and self.memory is not None:
+            row['numcpus'], row['memory'] = self.numcpus, self.memory
+        return row
 
 
 class Machines(Kbase):
@@ -56,6 +88,9 @@ class Machines(Kbase):
     def set_field(self, machine: Machine, key: str, text: str | None) -> None:
         """Remember *text* on a VM, in place of what stands under *key*; forget that when *text* is None."""
         raise NotImplementedError
+
+    def check_location(self) -> None:
+        """Raise InvalidInput when there is no location of the client's name, so that nothing can be found there."""
 
     def find_machine(self, name: str) -> Machine | None:
         """Return the VM with this name or id, None when there is none. Conflict when several bear the name."""
