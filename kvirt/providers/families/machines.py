@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kvirt.base import Kbase
-from kvirt.errors import NotFound
+from kvirt.errors import KvirtError, NotFound
 from kvirt.providers.families import marks
 from kvirt.shapes import Status, VmRow
 from kvirt.undo import Undo
@@ -108,6 +108,10 @@ class Machines(Kbase):
         key, vm = self.check_field(metatype), self.machine(name)
         have = vm.fields.get(key, '')
         self.set_field(vm, key, f'{have},{metavalue}' if append and have and metavalue is not None else metavalue)
+
+    def meaning_of(self, error: Exception) -> KvirtError | None:
+        """Return what an error means; None when it is a bug."""
+        return error if isinstance(error, KvirtError) else self.translate(error)
 
     def undo(self) -> Undo:
         """Return a rollback that understands the platform's errors."""

@@ -13,6 +13,8 @@ from kvirt.errors import AlreadyExists, Conflict, NotFound
 from kvirt.guest import images
 from kvirt.names import did_you_mean
 from kvirt.providers.families import cloud, marks
+from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.snapshots import Snapshot, Snapshots
 from kvirt.providers.hcloud.account import PLATFORM, Account, Native
 from kvirt.providers.hcloud.mapping import ARCH, SNAPSHOT, image_name, short_name
 
@@ -21,7 +23,7 @@ _VM = 'vm'
 """The field of a snapshot that tells the id of its VM."""
 
 
-class Images(Account):
+class Images(Snapshots, Account):
     """The images of a project, and those of the platform."""
 
     def image_behind(self, image: str | None) -> str | None:
@@ -110,36 +112,27 @@ class Images(Account):
         found = self.conn.images.get_all(type=['snapshot'], label_selector=f'{_VM}={server.id},{SNAPSHOT}')
         return {marks.from_labels(image.labels)[SNAPSHOT]: image for image in sorted(found, key=lambda image: image.id)}
 
-    def snapshot(self, server: Native, name: str) -> Native:
-        """Return a snapshot of a VM. NotFound."""
-        known = self.snapshots(server)
-        if name not in known:
-            raise NotFound(f'VM {server.name} has no snapshot {name}{did_you_mean(name, known)}')
-        return known[name]
+    def read_snapshots(self, machine: Machine) -> list[Snapshot]:
+        return [Snapshot(id=str(image.id), name=name, native=image)
+                for name, image in self.snapshots(machine.native).items()]
 
-    @waits
-    def _create_snapshot(self, name: str, base: str) -> None:
-        server = self.server(base)
-        if name in self.snapshots(server):
-            raise AlreadyExists(f'VM {base} has a snapshot {name}')
-        self._copy(server, f'{server.name} {name}', {_VM: str(server.id), SNAPSHOT: name})
-        self.relabel(server, **{SNAPSHOT: name})
+    def current_snapshot(self, machine: Machine) -> str | None:
+        return machine.fields.get(SNAPSHOT)
 
-    def _delete_snapshot(self, name: str, base: str) -> None:
-        self.snapshot(self.server(base), name).delete()
+    def take_snapshot(self, machine: Machine, name: str) -> None:
+        self._copy(machine.native, f'{machine.name} {name}', {_VM: machine.id, SNAPSHOT: name})
+        self.relabel(machine.native, **{SNAPSHOT: name})
 
-    @waits
-    def _revert_snapshot(self, name: str, base: str) -> None:
-        """Write the root disk anew; the VM keeps its id, addresses and volumes, and a stopped one is stopped again."""
-        server = self.server(base)
-        image = self.snapshot(server, name)
-        self.done(server.rebuild(Image(name=str(image.id))).action)
-        self.relabel(server, **{SNAPSHOT: name})
-        if server.status == 'off':
-            self.done(self.patiently(f'stopping VM {base}', server.power_off))
+    def drop_snapshot(self, snapshot: Snapshot) -> None:
+        snapshot.native.delete()
 
-    def _list_snapshots(self, base: str) -> list[str]:
-        return list(self.snapshots(self.server(base)))
+    def restore_snapshot(self, machine: Machine, snapshot: Snapshot) -> None:
+        """Write the root disk anew; the VM keeps its id, addresses and volumes. The platform starts it for that."""
+        server = machine.native
+        self.done(server.rebuild(Image(name=snapshot.id)).action)
+        self.relabel(server, **{SNAPSHOT: snapshot.name})
+        if machine.status == 'stopped':
+            self.done(self.patiently(f'stopping VM {machine.name}', server.power_off))
 
 
 def _version(text: str | None) -> tuple[int, ...]:
