@@ -14,12 +14,17 @@ from kvirt.parallel import in_parallel
 from kvirt.providers.families import boto
 from kvirt.providers.families.machines import Machine, Machines
 from kvirt.providers.families.marks import MAKER, MARK
+from kvirt.shapes import Status
 from kvirt.wait import until
 
 EVERYWHERE = 'all'
 """The location of a client that sees the VMs of all regions. It makes its own in the default one."""
 
 DEFAULT_REGION = 'us-east-1'
+
+STATUS: Mapping[str, Status] = {'pending': 'pending', 'running': 'running', 'stopping': 'stopping', 'stopped': 'stopped',
+                                'shutting-down': 'terminating', 'terminated': 'terminated'}
+"""Every word of EC2 for the state of an instance, and the standard one."""
 
 GONE = frozenset({'shutting-down', 'terminated'})
 """States of instances from which there is no way back: they stay visible for an hour, and do not exist."""
@@ -229,9 +234,12 @@ class Account(Machines):
     @staticmethod
     def machine_of(instance: Mapping[str, Any]) -> Machine:
         """Return an instance as families see it."""
-        native = instance['InstanceId']
-        return Machine(id=native, name=name_of(instance) or native, ip=address_of(instance), fields=tags_of(instance),
-                       place=instance['Placement']['AvailabilityZone'], native=instance)
+        native, state, fields = instance['InstanceId'], instance['State']['Name'], tags_of(instance)
+        return Machine(id=native, name=fields.get('Name') or native, status=STATUS.get(state, 'unknown'),
+                       native_status=state, ip=address_of(instance), fields=fields, location=instance['Region'],
+                       place=instance.get('Placement', {}).get('AvailabilityZone', ''),
+                       flavor=instance.get('InstanceType', ''), image=instance.get('ImageId', ''),
+                       created=created(instance) if 'LaunchTime' in instance else None, native=instance)
 
     def vm_names(self, ids: Collection[str], regions: Sequence[str] | None = None) -> dict[str, str]:
         found = self.instances({'instance-id': sorted(ids)}, regions)
