@@ -26,14 +26,15 @@ class Snapshots(Vms):
         parts: dict[str, list[dict[str, Any]]] = {}
         for each in self.snapshots_of_vm(machine.native):
             parts.setdefault(tags_of(each)['snapshot'], []).append({**each, 'Region': machine.location})
-        return [Snapshot(id=found[0]['SnapshotId'], name=name, native=found) for name, found in parts.items()]
+        return [Snapshot(id=found[0]['SnapshotId'], name=name, request=tags_of(found[0])[MARK], native=found)
+                for name, found in parts.items()]
 
-    def take_snapshot(self, machine: Machine, name: str) -> None:
+    def take_snapshot(self, machine: Machine, name: str, request: str) -> None:
         # One call marks all disks alike, so where each belongs stands on every one of them.
         devices = ','.join(f"{each['Ebs']['VolumeId']}={each['DeviceName']}"
                            for each in machine.native['BlockDeviceMappings'])
         fields = {'Name': f'{machine.name}-{name}', 'vm': machine.id, 'snapshot': name, 'devices': devices,
-                  'taken': f'{time.time():.6f}', MARK: new_request()}
+                  'taken': f'{time.time():.6f}', MARK: request}
         self.ec2_of(machine.native).create_snapshots(
             InstanceSpecification={'InstanceId': machine.id}, TagSpecifications=marked('snapshot', fields))
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 from kvirt.guest import images
 from kvirt.providers.families import marks, rules
 from kvirt.providers.families.groups import Group
+from kvirt.providers.families.images import Image
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.networks import Network
 from kvirt.providers.families.volumes import Volume
@@ -145,6 +146,12 @@ def distribution(text: str) -> str:
 def image_name(image: Thing) -> str:
     """Return what ``create`` calls an image: its slug, or the name that its owner gave it."""
     return str(image.get('slug') or image.get('name') or image['id'])
+
+
+def image(native: Thing) -> Image:
+    """Map an image."""
+    return Image(id=str(native['id']), name=image_name(native), own=not native.get('public'),
+                 size=native.get('min_disk_size') or 0, more={'distribution': native.get('distribution')}, native=native)
 
 
 def network(vpc: Thing) -> Network:

@@ -10,6 +10,7 @@ import msgspec
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, NotFound
 from kvirt.names import did_you_mean
+from kvirt.providers.families import marks
 from kvirt.providers.families.machines import Machine, Machines
 from kvirt.shapes import SnapshotShape
 
@@ -20,6 +21,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     """What the user called it; no two of a VM are called alike."""
+
+    request: str | None = None
+    """What ``take_snapshot`` was told to remember, where a snapshot can bear it."""
 
     native: Any = None
     """The snapshot as the platform tells it, or its parts."""
@@ -34,10 +38,10 @@ class Snapshots(Machines):
         """Return the snapshots of a VM, oldest first. Those that were not taken here (backups, images) are none."""
         raise NotImplementedError
 
-    def take_snapshot(self, machine: Machine, name: str) -> None:
-        """Take a snapshot of a VM, under a name that none of it has; wait until the platform is done with it.
+    def take_snapshot(self, machine: Machine, name: str, request: str) -> None:
+        """Take a snapshot of a VM, under a name that none of it has; it bears *request* if it can.
 
-        Where the answer may be lost, this undoes by itself what did not succeed.
+        This may return before the platform has copied what was there at that moment.
         """
         raise NotImplementedError
 
@@ -62,7 +66,15 @@ class Snapshots(Machines):
         machine = self.machine(base)
         if any(snapshot.name == name for snapshot in self.read_snapshots(machine)):
             raise AlreadyExists(f'VM {base} has a snapshot {name}')
-        self.take_snapshot(machine, name)
+        request = marks.new_request()
+        with self.undo() as undo:
+            undo.add(f'snapshot {name} of VM {base}', lambda: self._untake(machine, request))
+            self.take_snapshot(machine, name, request)
+
+    def _untake(self, machine: Machine, request: str) -> None:
+        for snapshot in self.read_snapshots(machine):
+            if snapshot.request == request:
+                self.drop_snapshot(snapshot)
 
     def _delete_snapshot(self, name: str, base: str) -> None:
         self.drop_snapshot(self._snapshot(self.machine(base), name))

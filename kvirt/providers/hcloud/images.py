@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-from hcloud.images.domain import Image
+from hcloud.images.domain import Image as NativeImage
 from hcloud.isos.domain import Iso
 
-from kvirt.base import unsupported, waits
-from kvirt.errors import AlreadyExists, Conflict, NotFound
+from kvirt.base import unsupported
+from kvirt.errors import NotFound
 from kvirt.guest import images
 from kvirt.names import did_you_mean
 from kvirt.providers.families import cloud, marks
+from kvirt.providers.families.images import CloudImages, Image, NewImage
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.snapshots import Snapshot, Snapshots
-from kvirt.providers.hcloud.account import PLATFORM, Account, Native
+from kvirt.providers.hcloud import mapping
+from kvirt.providers.hcloud.account import Account, Native
 from kvirt.providers.hcloud.mapping import ARCH, SNAPSHOT, image_name, short_name
 
 _TYPES = ['system', 'snapshot', 'backup']
@@ -23,7 +24,7 @@ _VM = 'vm'
 """The field of a snapshot that tells the id of its VM."""
 
 
-class Images(Snapshots, Account):
+class Images(CloudImages, Snapshots, Account):
     """The images of a project, and those of the platform."""
 
     def image_behind(self, image: str | None) -> str | None:
@@ -58,15 +59,14 @@ class Images(Snapshots, Account):
             or max(releases, key=lambda image: _version(image.os_version), default=None)
         return found or cloud.find('image', wanted, known, image_name, lambda image: image.id)
 
-    def _volumes(self, iso: bool = False, extended: bool = False) -> list[Any]:
-        if iso:
-            isos = {each.name or each.description: each for each in self.conn.isos.get_all()}
-            return [{'name': name, 'id': str(isos[name].id)} if extended else name for name in sorted(isos)]
-        by_name = {image_name(image): image for image in self.known_images()}
-        if not extended:
-            return sorted(by_name)
-        return [{'name': name, 'id': str(image.id), 'size': int(image.disk_size),
-                 **({'short': short_name(name)} if short_name(name) else {})} for name, image in sorted(by_name.items())]
+    def read_images(self) -> Iterator[Image]:
+        return map(mapping.image, self.known_images())
+
+    def read_isos(self) -> list[Image]:
+        return [Image(id=str(each.id), name=each.name or each.description) for each in self.conn.isos.get_all()]
+
+    def image_exists(self, name: str) -> bool:
+        return any(image.name == name for image in self.read_images())  # the platform's are found first
 
     def iso(self, wanted: str) -> Native:
         """Return an ISO image by name or id, as requests name it. NotFound."""
@@ -79,31 +79,18 @@ class Images(Snapshots, Account):
 
     _add_image = unsupported('Hetzner Cloud takes no images from outside: make one of a VM with export')
 
-    def _delete_image(self, image: str, pool: str | None = None) -> None:
-        found = self.image(image)
-        if found.type == 'system':
-            raise Conflict(f'image {image} is one of {PLATFORM}, and not of this project')
-        found.delete()
+    def drop_image(self, image: Image) -> None:
+        self.gone(image.native)
 
-    @waits
-    def _export(self, name: str, image: str | None = None) -> Mapping[str, Any] | None:
-        server, final = self.server(name), image or name
-        if server.status != 'off':
-            raise Conflict(f'VM {name} is not stopped', hint='Stop it first')
-        if any(image_name(each) == final for each in self.known_images()):
-            raise AlreadyExists(f'image {final} exists')
-        behind = self.image_behind(marks.from_labels(server.labels or {}).get('image') or image_name(server.image))
-        self._copy(server, final, {'image': behind or ''})
-        return {'image': final}
+    def made_of(self, machine: Machine) -> str | None:
+        return self.image_behind(machine.fields.get('image') or machine.image)
 
-    def _copy(self, server: Native, description: str, fields: Mapping[str, str]) -> None:
-        """Make an image of the root disk of *server*, or none."""
-        request = marks.new_request()
-        labels = marks.to_labels({marks.MARK: request, **fields})
-        with self.undo() as undo:
-            undo.add(f'image {description}', lambda: [
-                each.delete() for each in self.conn.images.get_all(label_selector=f'{marks.MARK}={request}')])
-            self.done(server.create_image(description, 'snapshot', labels).action)
+    def copy_disk(self, machine: Machine, wanted: NewImage) -> None:
+        self._copy(machine, wanted.name, wanted.fields)
+
+    def _copy(self, machine: Machine, description: str, fields: Mapping[str, str]) -> None:
+        """Make an image of the root disk of a VM."""
+        self.done(machine.native.create_image(description, 'snapshot', marks.to_labels(fields)).action)
 
     # snapshots of VMs
 
@@ -113,14 +100,14 @@ class Images(Snapshots, Account):
         return {marks.from_labels(image.labels)[SNAPSHOT]: image for image in sorted(found, key=lambda image: image.id)}
 
     def read_snapshots(self, machine: Machine) -> list[Snapshot]:
-        return [Snapshot(id=str(image.id), name=name, native=image)
+        return [Snapshot(id=str(image.id), name=name, request=image.labels.get(marks.MARK), native=image)
                 for name, image in self.snapshots(machine.native).items()]
 
     def current_snapshot(self, machine: Machine) -> str | None:
         return machine.fields.get(SNAPSHOT)
 
-    def take_snapshot(self, machine: Machine, name: str) -> None:
-        self._copy(machine.native, f'{machine.name} {name}', {_VM: machine.id, SNAPSHOT: name})
+    def take_snapshot(self, machine: Machine, name: str, request: str) -> None:
+        self._copy(machine, f'{machine.name} {name}', {marks.MARK: request, _VM: machine.id, SNAPSHOT: name})
         self.relabel(machine.native, **{SNAPSHOT: name})
 
     def drop_snapshot(self, snapshot: Snapshot) -> None:
@@ -129,7 +116,7 @@ class Images(Snapshots, Account):
     def restore_snapshot(self, machine: Machine, snapshot: Snapshot) -> None:
         """Write the root disk anew; the VM keeps its id, addresses and volumes. The platform starts it for that."""
         server = machine.native
-        self.done(server.rebuild(Image(name=snapshot.id)).action)
+        self.done(server.rebuild(NativeImage(name=snapshot.id)).action)
         self.relabel(server, **{SNAPSHOT: snapshot.name})
         if machine.status == 'stopped':
             self.done(self.patiently(f'stopping VM {machine.name}', server.power_off))

@@ -9,6 +9,7 @@ from kvirt.guest import images
 from kvirt.providers.families import marks
 from kvirt.providers.families.floating import Address
 from kvirt.providers.families.groups import Group
+from kvirt.providers.families.images import Image
 from kvirt.providers.families.keys import Key
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.networks import Network
@@ -77,6 +78,13 @@ def floating(native: Native) -> Address:
 def image_name(image: Native) -> str:
     """Return what an image is called: snapshots and backups have a description instead of a name."""
     return str(image.name or image.description or image.id)
+
+
+def image(native: Native) -> Image:
+    """Map an image."""
+    name = image_name(native)
+    return Image(id=str(native.id), name=name, own=native.type != 'system', size=int(native.disk_size),
+                 short=short_name(name), fields=marks.from_labels(native.labels or {}), native=native)
 
 
 def short_name(name: str | None) -> str | None:
