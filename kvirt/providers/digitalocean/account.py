@@ -64,10 +64,11 @@ class DigitalOceanOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(Places, s3.S3Buckets):
+class Account(Places, s3.KeyedBuckets):
     """An account of DigitalOcean, or the resources of a team."""
 
     Options: ClassVar[type[Options]] = DigitalOceanOptions
+    store_url: ClassVar[str] = 'https://{}.digitaloceanspaces.com'
     conn: Api | None
 
     def __init__(self, token: str | None = None, location: str = DEFAULT, api: str = API,
@@ -75,10 +76,10 @@ class Account(Places, s3.S3Buckets):
                  spaces_secret: str | None = None, spaces_endpoint: str | None = None, insecure: bool = False,
                  home: str | None = None, debug: bool = False, clock: Clock | None = None) -> None:
         """Open an account; nothing is asked before the first use. *clock* is time for tests."""
-        self.debug, self.location, self.vpc, self.project, self.insecure = debug, location, vpc, project, insecure
-        self.spaces, self.spaces_endpoint = (spaces_key, spaces_secret), spaces_endpoint
+        self.debug, self.location, self.vpc, self.project = debug, location, vpc, project
         self.clock = clock or SYSTEM
-        self.lacks = s3.lacking(*self.spaces, 'Set spaces_key and spaces_secret in the client')
+        self.keep_store(spaces_endpoint, spaces_key, spaces_secret, verify=not insecure,
+                        hint='Set spaces_key and spaces_secret in the client')
         self.conn = Api(api, name=NAME, token=token, insecure=insecure, meaning=_meaning, next_page=by_link,
                         clock=self.clock) if token else None
         self.unreachable = None if token else 'it needs token: write it in its section, or set DIGITALOCEAN_TOKEN'

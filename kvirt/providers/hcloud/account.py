@@ -76,18 +76,18 @@ class HcloudOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(Places, s3.S3Buckets):
+class Account(Places, s3.KeyedBuckets):
     """A project of Hetzner Cloud."""
 
     Options: ClassVar[type[Options]] = HcloudOptions
+    store_url: ClassVar[str] = 'https://{}.your-objectstorage.com'
 
     def __init__(self, token: str, location: str = EVERYWHERE, network: str | None = None, s3_key: str | None = None,
                  s3_secret: str | None = None, s3_endpoint: str | None = None, api: str = 'https://api.hetzner.cloud/v1',
                  insecure: bool = False, home: str | None = None, debug: bool = False) -> None:
         """Prepare a connection. Nothing is asked before the first use."""
         self.debug, self.location, self.network, self.host = debug, location, network, urlsplit(api).netloc
-        self._store = (s3_endpoint, s3_key, s3_secret, not insecure)
-        self.lacks = s3.lacking(s3_key, s3_secret, _KEYS_OF_BUCKETS)
+        self.keep_store(s3_endpoint, s3_key, s3_secret, verify=not insecure, hint=_KEYS_OF_BUCKETS)
         for secret in (token, s3_secret):
             remember(secret)
         self.conn: Any = Client(token, api_endpoint=api.rstrip('/'), application_name='kvirt',
@@ -101,11 +101,8 @@ class Account(Places, s3.S3Buckets):
     def close(self) -> None:
         self.conn._client._session.close()
 
-    def open_store(self) -> Any:
-        endpoint, key_id, secret, verify = self._store
-        where = 'fsn1' if self.location == EVERYWHERE else self.location
-        return s3.store(endpoint or f'https://{where}.your-objectstorage.com', location=where, key_id=key_id,
-                        secret=secret, verify=verify)
+    def store_place(self) -> str:
+        return 'fsn1' if self.location == EVERYWHERE else self.location
 
     def translate(self, error: Exception) -> KvirtError | None:
         if isinstance(error, APIException):
