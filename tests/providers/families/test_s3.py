@@ -32,7 +32,7 @@ class Imitation(KeyedBuckets):
     store_url = 'https://{}.store.example'
 
     def __init__(self, url: str | None, location: str = 'us-east-1', secret: str | None = SECRET) -> None:
-        self.place, self.clock = location, Haste()
+        self.url, self.place, self.clock = url, location, Haste()
         self.keep_store(url, KEY_ID, secret, hint='Give access_key_id and access_key_secret')
 
     def store_place(self) -> str:
