@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from kvirt.errors import Conflict, NotFound
 from kvirt.names import did_you_mean
 from kvirt.providers.aws import upload
-from kvirt.providers.aws.account import Account, marked, pages, tags_of, to_tags
+from kvirt.providers.aws.account import Account, bearing, described, marked, tags_of, to_tags
 from kvirt.providers.aws.wellknown import WELL_KNOWN, native_arch, short_name, short_of
 from kvirt.providers.families.images import CloudImages, Image, NewImage
 from kvirt.providers.families.machines import Machine
@@ -64,14 +64,14 @@ class Images(CloudImages, Account):
             source = WELL_KNOWN[short]
             filters = {'name': source.name(arch), 'architecture': native_arch(arch), 'state': 'available'}
             # Here patterns are meant, so these filters do not go through those of `pages`, which takes them literally.
-            return list(pages(self.ec2, 'describe_images', 'Images', Owners=[source.owner],
+            return list(described(self.ec2, 'image', Owners=[source.owner],
                               Filters=[{'Name': name, 'Values': [value]} for name, value in filters.items()]))
         if image.startswith('ami-'):
-            return list(pages(self.ec2, 'describe_images', 'Images', {'image-id': [image]}))
+            return list(described(self.ec2, 'image', {'image-id': [image]}))
         return self._own({'name': [image]}) if image else []
 
     def _own(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[dict[str, Any]]:
-        return list(pages(self.ec2, 'describe_images', 'Images', filters, Owners=['self']))
+        return list(described(self.ec2, 'image', filters, Owners=['self']))
 
     def read_images(self) -> Iterator[Image]:
         """Return the well-known images by their short names: many stand behind each; and those of the account."""
@@ -87,9 +87,9 @@ class Images(CloudImages, Account):
         self.forget_images()
 
     def unmake_image(self, name: str, request: str) -> None:
-        for image in self._own({f'tag:{MARK}': [request]}):
+        for image in self._own(bearing(request)):
             self._remove(image)
-        for snapshot in pages(self.ec2, 'describe_snapshots', 'Snapshots', {f'tag:{MARK}': [request]}, OwnerIds=['self']):
+        for snapshot in described(self.ec2, 'snapshot', bearing(request), OwnerIds=['self']):
             self.ec2.delete_snapshot(SnapshotId=snapshot['SnapshotId'])
 
     def bring_image(self, wanted: NewImage) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvirt.errors import InvalidInput
+from kvirt.providers.aws.account import cards_of
 from kvirt.providers.families.marks import COMPUTED, check_field, unshown
 from kvirt.shapes import Flavor, NicShape
 
@@ -45,15 +46,11 @@ def flags_of(instance: Mapping[str, Any], flavor: Flavor | None) -> dict[str, bo
 
 def groups_of(instance: Mapping[str, Any]) -> dict[str, str]:
     """Return the names of the security groups of an instance, by id. Each card has groups of its own."""
-    return {group['GroupId']: group['GroupName'] for card in _cards(instance) for group in card.get('Groups', ())}
+    return {group['GroupId']: group['GroupName'] for card in cards_of(instance) for group in card.get('Groups', ())}
 
 
 def nics_of(instance: Mapping[str, Any], networks: Mapping[str, str]) -> list[NicShape]:
     """Map the cards of an instance, with the names of *networks* by id."""
     return [{'device': f'eth{number}', 'mac': card['MacAddress'].lower(), 'net': networks.get(card['VpcId'], card['VpcId']),
              'type': card.get('InterfaceType', ''), 'ip': card.get('PrivateIpAddress', '')}
-            for number, card in enumerate(_cards(instance))]
-
-
-def _cards(instance: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return sorted(instance.get('NetworkInterfaces', ()), key=lambda card: int(card['Attachment'].get('DeviceIndex', 0)))
+            for number, card in enumerate(cards_of(instance))]

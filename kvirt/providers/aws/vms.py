@@ -9,7 +9,6 @@ import msgspec
 
 from kvirt.base import unsupported
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
-from kvirt.parallel import in_parallel
 from kvirt.providers.aws import mapping
 from kvirt.providers.aws.account import to_tags
 from kvirt.providers.aws.create import Create
@@ -32,7 +31,7 @@ class Vms(Create, CloudVms):
             found = [self.machine_of(each) for each in self.instances(regions=[region])]
             flavors = self.types_of({each.flavor for each in found if each.flavor}, region)
             return [_sized(each, flavors.get(each.flavor)) for each in found]
-        return [machine for found in in_parallel(self.regions, read, workers=16) for machine in found]
+        return self.in_regions(read)
 
     def nics_of(self, machine: Machine) -> list[NicShape]:
         return mapping.nics_of(machine.native, self.network_names(machine.location))
