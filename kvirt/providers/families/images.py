@@ -10,6 +10,7 @@ import msgspec
 from kvirt.base import waits
 from kvirt.base.images import Progress
 from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported
+from kvirt.guest import images
 from kvirt.names import safe_name
 from kvirt.providers.families import cloud, marks
 from kvirt.providers.families.machines import Machine, Machines
@@ -31,6 +32,13 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     short: str | None = None
     """The portable name of the well-known image that it is, or was made of."""
 
+    arch: str | None = None
+    """Its architecture, in the words of keywords; None where that is not told."""
+
+    family: str = ''
+    """What all releases of it are called: the newest one is meant by that."""
+
+    version: str = ''
     fields: Mapping[str, str] = {}
     """What ``copy_disk`` and ``bring_image`` were told to remember, where an image can bear it."""
 
@@ -163,6 +171,24 @@ class CloudImages(Machines):
 
     # for the areas beside this one
 
+    def image_named(self, name: str, arch: str | None = None) -> Image:
+        """Return the image with this native or portable name, family or id, for an architecture. NotFound, Conflict.
+
+        The platform's own come first, so that nobody's image can take the place of one of them.
+        """
+        known = [image for image in self.read_images() if arch is None or image.arch in (None, arch)]
+        offered = [image for image in known if not image.own]
+        portable = images.find(name)
+        found = next((image for image in offered if image.name == name), None) \
+            or next((image for image in offered if portable and image.short == portable.short), None) \
+            or max((image for image in offered if image.family == name), key=_age, default=None)
+        if found:
+            return found
+        try:
+            return cloud.find('image', name, known, lambda image: image.name, lambda image: image.id)
+        except NotFound as error:
+            raise NotFound(error.reason, hint="'kvirt list image' shows what is there") from None
+
     def own_image(self, name: str) -> Image:
         """Return the account's own image with this name or id. NotFound, Conflict."""
         return cloud.find('image', name, self.own_images(name), lambda image: image.name, lambda image: image.id)
@@ -170,6 +196,10 @@ class CloudImages(Machines):
     def _image_name(self, name: str) -> str:
         """Return *name* if an image can have it. InvalidInput."""
         return cloud.check_name('image', safe_name('image', name), *self.image_names)
+
+
+def _age(image: Image) -> tuple[int, ...]:
+    return tuple(int(part) for part in image.version.split('.') if part.isdigit())
 
 
 def _wanted(name: str, made_of: str | None, **more: Any) -> NewImage:

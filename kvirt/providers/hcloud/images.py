@@ -11,13 +11,13 @@ from kvirt.base import unsupported
 from kvirt.errors import NotFound
 from kvirt.guest import images
 from kvirt.names import did_you_mean
-from kvirt.providers.families import cloud, marks
+from kvirt.providers.families import marks
 from kvirt.providers.families.images import CloudImages, Image, NewImage
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.snapshots import Snapshot, Snapshots
 from kvirt.providers.hcloud import mapping
 from kvirt.providers.hcloud.account import Account, Native
-from kvirt.providers.hcloud.mapping import ARCH, SNAPSHOT, image_name, short_name
+from kvirt.providers.hcloud.mapping import SNAPSHOT, short_name
 
 _TYPES = ['system', 'snapshot', 'backup']
 _VM = 'vm'
@@ -39,28 +39,13 @@ class Images(CloudImages, Snapshots, Account):
         """Return root: that is who the platform's images let in."""
         return 'root'
 
-    def known_images(self, arch: str | None = None) -> list[Native]:
-        """Return the images that VMs can be made from, of an architecture; the snapshots of VMs are not among them."""
-        native = [word for word, ours in ARCH.items() if ours == arch] or None
-        found = self.conn.images.get_all(type=_TYPES, architecture=native)
-        return [image for image in found if SNAPSHOT not in (image.labels or {})]
-
     def image(self, wanted: str, arch: str | None = None) -> Native:
-        """Return an image by short name, name, description or id, for an architecture. NotFound.
-
-        The name of a distribution alone (``fedora``) means its newest release.
-        """
-        known = self.known_images(arch)
-        system = [image for image in known if image.type == 'system']
-        portable = images.find(wanted)
-        releases = [image for image in system if image.os_flavor == wanted]
-        found = next((image for image in system if image.name == wanted), None) \
-            or next((image for image in system if portable and short_name(image.name) == portable.short), None) \
-            or max(releases, key=lambda image: _version(image.os_version), default=None)
-        return found or cloud.find('image', wanted, known, image_name, lambda image: image.id)
+        """Return an image by short name, name, distribution, description or id, for an architecture. NotFound."""
+        return self.image_named(wanted, arch).native
 
     def read_images(self) -> Iterator[Image]:
-        return map(mapping.image, self.known_images())
+        return (mapping.image(image) for image in self.conn.images.get_all(type=_TYPES)
+                if SNAPSHOT not in (image.labels or {}))
 
     def read_isos(self) -> list[Image]:
         return [Image(id=str(each.id), name=each.name or each.description) for each in self.conn.isos.get_all()]
@@ -120,7 +105,3 @@ class Images(CloudImages, Snapshots, Account):
         self.relabel(server, **{SNAPSHOT: snapshot.name})
         if machine.status == 'stopped':
             self.done(self.patiently(f'stopping VM {machine.name}', server.power_off))
-
-
-def _version(text: str | None) -> tuple[int, ...]:
-    return tuple(int(part) for part in (text or '').split('.') if part.isdigit())

@@ -84,7 +84,8 @@ def image(native: Native) -> Image:
     """Map an image."""
     name = image_name(native)
     return Image(id=str(native.id), name=name, own=native.type != 'system', size=int(native.disk_size),
-                 short=short_name(name), fields=marks.from_labels(native.labels or {}), native=native)
+                 short=short_name(name), arch=ARCH.get(native.architecture), family=native.os_flavor or '',
+                 version=native.os_version or '', fields=marks.from_labels(native.labels or {}), native=native)
 
 
 def short_name(name: str | None) -> str | None:

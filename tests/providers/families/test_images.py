@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import pytest
 
-from kvirt.errors import NotFound, Unavailable
+from kvirt.errors import Conflict, NotFound, Unavailable
 from kvirt.providers.families.images import CloudImages, Image, NewImage
 from kvirt.providers.families.machines import Machine
 from kvirt.testing.platform import ok, refused
+
+
+class Portable(NamedTuple):
+    """A well-known image."""
+
+    short: str
 
 
 class Toy(CloudImages):
@@ -66,6 +73,32 @@ def test_images_are_brought_listed_and_deleted() -> None:
 @pytest.mark.parametrize('name', ['debian-12', 'debian12', 'p1'])
 def test_an_image_of_the_platform_is_told_from_one_that_is_not_there(name: str) -> None:
     refused(Toy().delete_image(name), 'Conflict', names=name)
+
+
+@pytest.mark.parametrize(('wanted', 'native'), [
+    ('fedora-9', 'f9'), ('fedora9', 'f9'), ('fedora', 'f10'), ('debian12', 'p1'), ('debian-12', 'p1'), ('arms', 'a1'),
+    ('golden', 'o1'), ('o1', 'o1')])
+def test_an_image_is_found_by_any_of_its_names(wanted: str, native: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('kvirt.guest.images.find', lambda name: Portable(name) if name[-1].isdigit() else None)
+    toy = Toy()
+    toy.images += [
+        Image(id='a1', name='arms', arch='aarch64'), Image(id='a2', name='fedora-11', family='fedora', version='11',
+                                                           arch='aarch64'),
+        *(Image(id=f'f{number}', name=f'fedora-{number}', short=f'fedora{number}', family='fedora', version=str(number),
+                arch='x86_64') for number in (9, 10)),
+        Image(id='o1', name='golden', own=True), Image(id='o2', name='debian-12', own=True, short='debian12')]
+    assert toy.image_named(wanted, None if wanted == 'arms' else 'x86_64').id == native
+
+
+def test_an_image_that_is_not_there_or_there_twice() -> None:
+    toy = Toy()
+    with pytest.raises(NotFound, match=r"image debian-1 does not exist, did you mean 'debian-12'\?") as told:
+        toy.image_named('debian-1')
+    assert 'list image' in str(told.value.hint)
+    toy.images += [Image(id=f'o{number}', name='golden', own=True) for number in (1, 2)]
+    with pytest.raises(Conflict, match='2 images are called golden'):
+        toy.image_named('golden')
+    assert toy.image_named('o2').id == 'o2'
 
 
 def test_what_can_not_be_is_refused_before_anything_is_asked_for() -> None:
