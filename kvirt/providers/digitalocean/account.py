@@ -22,7 +22,7 @@ from kvirt.errors import (
 from kvirt.names import did_you_mean
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.mapping import Thing
-from kvirt.providers.families import cloud, marks, s3
+from kvirt.providers.families import marks, s3
 from kvirt.providers.families.machines import Machine, Machines
 from kvirt.rest import Api, Call, by_link
 from kvirt.wait import SYSTEM, Clock, until
@@ -222,11 +222,6 @@ class Account(Machines, s3.S3Buckets):
         """Delete what is at *path*, unless it is gone."""
         with suppress(NotFound):
             self.api.delete(path)
-
-
-def check_host(name: str) -> str:
-    """Return *name* if it can name a droplet."""
-    return cloud.check_name('VM', name, HOST, 'Use letters, digits, dots and dashes')
 
 
 def _resource(kind: str, thing_id: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from kvirt.base import unsupported, waits
 from kvirt.base.vms import Rows
 from kvirt.errors import AlreadyExists, Conflict, NotFound
 from kvirt.providers.digitalocean import mapping
-from kvirt.providers.digitalocean.account import NAME, check_host
+from kvirt.providers.digitalocean.account import NAME
 from kvirt.providers.digitalocean.create import Create
 from kvirt.shapes import Flavor, VmInfo
 
@@ -35,7 +35,7 @@ class Vms(Create):
     @waits
     def _rename(self, name: str, new: str) -> None:
         droplet = self.droplet(name)
-        if self.bearers(check_host(new)):
+        if self.bearers(self.check_machine_name(new)):
             raise AlreadyExists(f'VM {new} exists')
         self.finish(self.act(droplet, 'rename', name=new), f'renaming VM {name}')
 

@@ -11,7 +11,7 @@ from kvirt.base.vms import Rows
 from kvirt.errors import Conflict, NotFound
 from kvirt.names import did_you_mean
 from kvirt.providers.hcloud import mapping
-from kvirt.providers.hcloud.create import Create, check_name
+from kvirt.providers.hcloud.create import Create
 from kvirt.shapes import VmInfo
 
 _BY_FLAVOR = 'the size of a VM of Hetzner Cloud is that of its flavor: use update_flavor'
@@ -49,7 +49,7 @@ class Vms(Create):
 
     def _rename(self, name: str, new: str) -> None:
         server = self.server(name)
-        self.free('VM', self.conn.servers, check_name(new))
+        self.free('VM', self.conn.servers, self.check_machine_name(new))
         server.update(name=new)
 
     def _console(self, name: str, tunnel: bool = False, tunnelhost: str | None = None, tunnelport: int = 22,
