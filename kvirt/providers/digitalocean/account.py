@@ -20,7 +20,7 @@ from kvirt.errors import (
 )
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.mapping import Thing
-from kvirt.providers.families import cloud, marks, s3
+from kvirt.providers.families import marks, s3
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.places import EVERYWHERE, Places
 from kvirt.rest import Api, Call, by_link
@@ -215,11 +215,6 @@ class Account(Places, s3.KeyedBuckets):
         """Delete what is at *path*, unless it is gone."""
         with suppress(NotFound):
             self.api.delete(path)
-
-
-def check_host(name: str) -> str:
-    """Return *name* if it can name a droplet."""
-    return cloud.check_name('VM', name, HOST, 'Use letters, digits, dots and dashes')
 
 
 def _resource(kind: str, thing_id: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from kvirt.base import unsupported
 from kvirt.providers.digitalocean import mapping
-from kvirt.providers.digitalocean.account import NAME, check_host
+from kvirt.providers.digitalocean.account import NAME
 from kvirt.providers.digitalocean.create import Create
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.vms import CloudVms
@@ -48,12 +48,6 @@ class Vms(Create, CloudVms):
 
     def halt_vm(self, machine: Machine) -> None:
         self.finish(self.act(machine.native, 'power_off'), f'stopping VM {machine.name}')
-
-    def machine_exists(self, name: str) -> bool:
-        return bool(self.bearers(name))
-
-    def check_machine_name(self, name: str) -> str:
-        return check_host(name)
 
     def rename_vm(self, machine: Machine, new: str) -> None:
         self.finish(self.act(machine.native, 'rename', name=new), f'renaming VM {machine.name}')

@@ -12,7 +12,7 @@ from kvirt.errors import Conflict
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.vms import CloudVms
 from kvirt.providers.hcloud import mapping
-from kvirt.providers.hcloud.create import Create, check_name
+from kvirt.providers.hcloud.create import Create
 from kvirt.providers.hcloud.mapping import SNAPSHOT
 from kvirt.shapes import NicShape
 
@@ -55,13 +55,6 @@ class Vms(Create, CloudVms):
 
     def halt_vm(self, machine: Machine) -> None:
         self.done(self.patiently(f'stopping VM {machine.name}', machine.native.power_off))
-
-    def machine_exists(self, name: str) -> bool:
-        there = self.conn.servers.get_by_name(name)
-        return there is not None and there.name == name
-
-    def check_machine_name(self, name: str) -> str:
-        return check_name(name)
 
     def rename_vm(self, machine: Machine, new: str) -> None:
         machine.native.update(name=new)
