@@ -269,8 +269,7 @@ class Account(Machines):
 
     def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the EBS snapshots that make up the snapshots of a VM, oldest first."""
-        found = described(self.ec2_of(instance), 'snapshot', {'tag:vm': [instance['InstanceId']]},
-                      OwnerIds=['self'])
+        found = described(self.ec2_of(instance), 'snapshot', {'tag:vm': [instance['InstanceId']]}, OwnerIds=['self'])
         return sorted((each for each in found if {MARK, 'snapshot'} <= set(tags_of(each))),
                       key=lambda each: (each['StartTime'], tags_of(each).get('taken', ''), each['SnapshotId']))
 

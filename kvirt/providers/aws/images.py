@@ -64,8 +64,8 @@ class Images(CloudImages, Account):
             source = WELL_KNOWN[short]
             filters = {'name': source.name(arch), 'architecture': native_arch(arch), 'state': 'available'}
             # Here patterns are meant, so these filters do not go through those of `pages`, which takes them literally.
-            return list(described(self.ec2, 'image', Owners=[source.owner],
-                              Filters=[{'Name': name, 'Values': [value]} for name, value in filters.items()]))
+            return list(described(self.ec2, 'image', Owners=[source.owner], Filters=[
+                {'Name': name, 'Values': [value]} for name, value in filters.items()]))
         if image.startswith('ami-'):
             return list(described(self.ec2, 'image', {'image-id': [image]}))
         return self._own({'name': [image]}) if image else []

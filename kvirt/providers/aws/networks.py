@@ -174,7 +174,6 @@ class Networks(Nics):
         return cast(dict[str, NetworkShape], dict(sorted(rows.items())))
 
 
-
 def dismantle(ec2: Any, request: str | None, vpc: Mapping[str, Any] | None = None) -> None:
     """Delete what was made with a network: what bears the mark of its *request*, and what is ours within its VPC."""
     mine = bearing(request) if request else {}
@@ -219,8 +218,7 @@ def _drop_tables(ec2: Any, filters: Mapping[str, Sequence[str]]) -> None:
 
 
 def _main_table(ec2: Any, vpc: Mapping[str, Any]) -> str:
-    for table in described(ec2, 'route_table', {'vpc-id': [vpc['VpcId']],
-                                                                     'association.main': ['true']}):
+    for table in described(ec2, 'route_table', {'vpc-id': [vpc['VpcId']], 'association.main': ['true']}):
         return str(table['RouteTableId'])
     raise NotFound(f"VPC {vpc['VpcId']} has no main route table")
 

@@ -59,15 +59,14 @@ class Nics(SecurityGroups):
     @waits
     def _delete_nic(self, name: str, interface: str) -> None:
         instance = self.instance(name)
-        names, cards = self.network_names(instance['Region']), cards_of(instance)
-        known = {card['NetworkInterfaceId']: {f'eth{number}', card['MacAddress'].lower(), card['NetworkInterfaceId'],
-                                              names.get(card['VpcId']), names.get(card['SubnetId'])}
-                 for number, card in enumerate(cards)}
-        found = [card for card in cards if interface.lower() in known[card['NetworkInterfaceId']]
-                 or interface in known[card['NetworkInterfaceId']]]
+        names = self.network_names(instance['Region'])
+        known = [(card, {f'eth{number}', card['MacAddress'].lower(), card['NetworkInterfaceId'],
+                         names.get(card['VpcId'], ''), names.get(card['SubnetId'], '')})
+                 for number, card in enumerate(cards_of(instance))]
+        found = [card for card, words in known if interface and words & {interface, interface.lower()}]
         if not found:
-            words = [word for words in known.values() for word in words if word]
-            raise NotFound(f'VM {name} has no network card {interface}{did_you_mean(interface, words)}')
+            choices = [word for _, words in known for word in words if word]
+            raise NotFound(f'VM {name} has no network card {interface}{did_you_mean(interface, choices)}')
         if any(card['Attachment']['DeviceIndex'] == 0 for card in found):
             raise Conflict(f'the first network card of VM {name} stays as long as the VM')
         for card in found:

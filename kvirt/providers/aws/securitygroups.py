@@ -121,8 +121,8 @@ class SecurityGroups(SharedGroups, Vpcs):
     def unused_groups(self, but_by: Collection[str] = (), regions: Sequence[str] | None = None) -> Iterator[Group]:
         def read(ec2: Any) -> list[dict[str, Any]]:
             shared = list(described(ec2, _KIND, bearing(SHARED)))[:_FILTER_VALUES]
-            cards = described(ec2, 'network_interface',
-                          {'group-id': [group['GroupId'] for group in shared]}) if shared else ()
+            ids = [group['GroupId'] for group in shared]
+            cards = described(ec2, 'network_interface', {'group-id': ids}) if ids else ()
             used = {group['GroupId'] for card in cards for group in card['Groups']
                     if card.get('Attachment', {}).get('InstanceId') not in but_by}
             return [group for group in shared if group['GroupId'] not in used]
