@@ -16,7 +16,6 @@ from kvirt.errors import (
     OutOfCapacity,
     QuotaExceeded,
     Unauthorized,
-    Unavailable,
 )
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.mapping import Thing
@@ -35,8 +34,6 @@ PAGE = 200
 """The most things that a page may have."""
 
 HOST = r'[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?'
-_LET_GO = 60.0
-"""Seconds that DigitalOcean may take to let go of what is being changed."""
 
 _MEANINGS: tuple[tuple[str, type[KvirtError]], ...] = (
     # The first expression that is found in the message of a refusal tells what it means; else its status does.
@@ -175,14 +172,10 @@ class Account(Places, s3.KeyedBuckets):
 
     def insist(self, call: Callable[[], object], what: str) -> None:
         """Call until the platform has let go of what it holds; what is gone already is fine."""
-        def attempt() -> bool:
-            try:
-                with suppress(NotFound):
-                    call()
-            except Conflict as error:
-                raise Unavailable(error.reason) from error
-            return True
-        until(attempt, what=what, timeout=_LET_GO, clock=self.clock)
+        def unless_gone() -> None:
+            with suppress(NotFound):
+                call()
+        super().insist(unless_gone, what)
 
     # tags
 

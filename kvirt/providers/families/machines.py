@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from kvirt.base import Kbase
-from kvirt.errors import KvirtError, NotFound
+from kvirt.errors import Conflict, KvirtError, NotFound, Unavailable
 from kvirt.providers.families import marks
 from kvirt.shapes import Status, VmRow
 from kvirt.undo import Undo
-from kvirt.wait import SYSTEM, Clock
+from kvirt.wait import SYSTEM, Clock, until
+
+_LET_GO = 60.0
+"""Seconds that a platform may take to let go of what is being changed."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +115,19 @@ class Machines(Kbase):
     def meaning_of(self, error: Exception) -> KvirtError | None:
         """Return what an error means; None when it is a bug."""
         return error if isinstance(error, KvirtError) else self.translate(error)
+
+    def insist(self, call: Callable[[], object], what: str) -> None:
+        """Call until the platform has let go of what it still holds: while it refuses with Conflict. TimedOut."""
+        def attempt() -> bool:
+            try:
+                call()
+            except Exception as error:
+                known = self.meaning_of(error)
+                if isinstance(known, Conflict):
+                    raise Unavailable(known.reason) from error
+                raise
+            return True
+        until(attempt, what=what, timeout=_LET_GO, clock=self.clock)
 
     def undo(self) -> Undo:
         """Return a rollback that understands the platform's errors."""

@@ -14,19 +14,14 @@ import msgspec
 
 from kvirt.base import unsupported, waits
 from kvirt.base.vms import Rows
-from kvirt.errors import AlreadyExists, Conflict, Unavailable
+from kvirt.errors import AlreadyExists, Conflict
 from kvirt.providers.families import marks
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.snapshots import Snapshots
 from kvirt.providers.families.volumes import Volumes
 from kvirt.shapes import Flavor, NicShape, Status, VmInfo
-from kvirt.wait import until
 
 _BY_FLAVOR = 'a VM has the size of its flavor: update the flavor'
-
-_LET_GO = 60.0
-"""Seconds that a platform may take to let go of a VM that it has changed."""
-
 
 class CloudVms(Volumes, Snapshots):
     """VMs over nine primitives."""
@@ -161,19 +156,7 @@ class CloudVms(Volumes, Snapshots):
             self.halt_vm(machine)
             stopped = msgspec.structs.replace(machine, status='stopped')
             self.resize_vm(stopped, wanted.name)
-            self._start_again(stopped)  # there may be no room for the new one
-
-    def _start_again(self, machine: Machine) -> None:
-        """Start a VM that was changed, as soon as the platform lets go of it."""
-        def attempt() -> bool:
-            try:
-                self.start_vm(machine)
-            except Exception as error:
-                if isinstance(self.meaning_of(error), Conflict):
-                    raise Unavailable(str(error)) from error
-                raise
-            return True
-        until(attempt, what=f'starting VM {machine.name}', timeout=_LET_GO, clock=self.clock)
+            self.insist(lambda: self.start_vm(stopped), f'starting VM {name}')  # there may be no room for the new one
 
     def _resume(self, machine: Machine) -> None:
         """Let a VM run again as it did."""
