@@ -149,12 +149,15 @@ def render(session: Session, name: str | None, inputfile: str | None, url: str |
 @name_argument(required=False, complete=complete_plans)
 @_source
 @_carried_out
-def delete(session: Session, name: str | None, inputfile: str | None, url: str | None, parallel: int) -> int:
+@click.option('--unmarked', is_flag=True, help='Also what it names, bears no mark, and is not known to be made by it.')
+def delete(session: Session, name: str | None, inputfile: str | None, url: str | None, parallel: int,
+           unmarked: bool) -> int:
     """Delete what a plan made: its VMs and networks by their marks; with the plan's file the rest of its entries too.
 
-    Images and storage pools stay.
+    Images and storage pools stay, and so does what was there before the plan.
     """
     from kvirt.plan import found
+    from kvirt.plan.ledger import Ledger
     plan = _opened(session, name, inputfile, url) if inputfile or url else None
     wanted = plan.name if plan else name
     if wanted is None:
@@ -164,12 +167,16 @@ def delete(session: Session, name: str | None, inputfile: str | None, url: str |
     if not things and plan is None:
         raise NotFound(f'there is nothing of plan {wanted} on {", ".join(config.client for config in configs)}',
                        hint="'kvirt list plan' shows them all")
-    doomed = dict.fromkeys([*(thing.key for thing in things), *(plan.doomed() if plan else ())])
+    doomed = dict.fromkeys([*(thing.key for thing in things), *(plan.doomed(unmarked=unmarked) if plan else ())])
     if doomed:
         session.confirm(f'Delete plan {wanted}: {_counted(doomed)}?')
     with view(session, wanted) as sink:
-        summary = (plan.delete(sink, parallel=parallel, further=things) if plan
-                   else found.delete(things, sink, parallel=parallel))
+        summary = (plan.delete(sink, parallel=parallel, further=things, unmarked=unmarked) if plan
+                   else found.delete(wanted, things, sink, parallel=parallel))
+    left = [f"{thing['type']} {thing['name']}" for thing in Ledger(session.settings.home, wanted).all()
+            if thing['client'] in session.clients]
+    if left:
+        session.say(f"Still there: {', '.join(left)}{'' if plan else '. With its file (-f) they go as well'}")
     return _told(session, wanted, summary)
 
 

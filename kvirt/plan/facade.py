@@ -33,6 +33,11 @@ class Plans:
         return bool({**self.settings.defaults, **self._section.values}.get('keep_networks'))
 
     @property
+    def dnsclient(self) -> str | None:
+        """The client that the configuration lets record the names of VMs, None when there is none."""
+        return {**self.settings.defaults, **self._section.values}.get('dnsclient')
+
+    @property
     def _me(self) -> Any:
         """This object with all its parts."""
         return self
@@ -82,7 +87,10 @@ class Plans:
         return summary.result(plan)
 
     def delete_plan(self, plan: str, *, parallel: int = 10, sink: Sink | None = None) -> Result:
-        """Delete the VMs and networks of a plan; the outcome has ``deletedvms``. NotFound when there are none."""
+        """Delete the VMs and networks of a plan, and the key pair that its VMs shared.
+
+        The outcome has ``deletedvms``. NotFound when there are none.
+        """
         from kvirt.plan import found
         from kvirt.plan.engine import silent
         try:
@@ -91,6 +99,6 @@ class Plans:
                 raise NotFound(f'there is nothing of plan {plan} on client {self.client}')
         except KvirtError as error:
             return Result.failure(error, plan=plan, deletedvms=[])
-        summary = found.delete(things, sink or silent, parallel=parallel)
+        summary = found.delete(plan, things, sink or silent, parallel=parallel)
         gone = [name for kind, name in summary.done if kind == 'vm']
         return Result({**summary.result(plan), 'deletedvms': gone})
