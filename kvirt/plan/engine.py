@@ -18,6 +18,7 @@ from kvirt.plan.expand import expand
 from kvirt.plan.found import Found, deleted, told_apart
 from kvirt.plan.kinds.item import Change, Item
 from kvirt.plan.locate import Source
+from kvirt.plan.parse import Entry
 from kvirt.plan.render import Rendered, render
 from kvirt.plan.rules import parse_rules
 from kvirt.plan.scope import Config, Scope
@@ -40,16 +41,15 @@ class Plan:
 
     name: str
     scope: Scope
-    rendered: Rendered
     checked: Checked
 
     @classmethod
-    def of(cls, source: Source, name: str, config: Config, given: Mapping[str, Any] | None = None, *,
+    def of(cls, source: Source | Sequence[Source], name: str, config: Config, given: Mapping[str, Any] | None = None, *,
            rules: Any = None, trust: bool = False) -> Plan:
         """Render, parse and check *source*. InvalidInput names every fault with file and line; nothing is connected to.
 
-        With *trust* it, and all plans that it names, may read files and run commands of this machine, wherever they are
-        from.
+        Several sources are one plan: each is rendered with its own parameters, and together they are checked. With *trust*
+        it, and all plans that it names, may read files and run commands of this machine, wherever they are from.
         """
         given = dict(given or {})
         rules = given.pop('vmrules', rules)
@@ -58,13 +58,20 @@ class Plan:
         def expanded(one: Source) -> Rendered:
             texts.append(render(replace(one, trusted=one.trusted or trust), given, context, info=_info(config)))
             return texts[-1]
-        rendered = expanded(source)
+        sources = [source] if isinstance(source, Source) else source
         problems: list[Problem] = []
-        entries = expand(rendered, expanded, problems)
-        scope = Scope(name, config, given, rendered.variables, entries, parse_rules(rules))
-        checked = check(entries, scope, problems)
+        entries: dict[Key, Entry] = {}
+        variables: dict[str, Any] = {}
+        for rendered in [expanded(one) for one in sources]:
+            variables = {**rendered.variables, **variables}
+            for entry in expand(rendered, expanded, problems):
+                first = entries.setdefault(entry.key, entry)
+                if first is not entry:
+                    problems.append(Problem(f'{entry} stands here again, after {first.where()}', entry.where()))
+        scope = Scope(name, config, given, variables, list(entries.values()), parse_rules(rules))
+        checked = check(scope.entries, scope, problems)
         _refuse_unused(set(given) - set(context), texts, checked)
-        return cls(name, scope, rendered, checked)
+        return cls(name, scope, checked)
 
     # carrying out
 

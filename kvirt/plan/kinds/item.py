@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +12,15 @@ import msgspec
 
 from kvirt.decode import decode
 from kvirt.errors import InvalidInput, KvirtError, NotFound, Problem
-from kvirt.names import safe_name
+from kvirt.names import did_you_mean, safe_name
 from kvirt.plan.events import Key
 from kvirt.plan.ledger import Thing
 from kvirt.plan.parse import KINDS, Entry
 from kvirt.plan.scope import Config, Live, Scope, missing_client
 from kvirt.result import Result
 from kvirt.spec import doc, texts
+
+log = logging.getLogger(__name__)
 
 Tell = Callable[[str], None]
 Made = tuple[str, str, str]
@@ -87,6 +90,11 @@ class Item:
         written = {self.other_words.get(key, key): value for key, value in entry.values.items()}
         self.settings = {key: value for key, value in written.items() if self.open_keys and key not in known}
         values = {key: value for key, value in written.items() if key not in self.settings}
+        if entry.compat:  # what kcli passed over in silence
+            for key in [key for key in values if key not in known]:
+                log.warning("%s", Problem(f"{entry}: unknown key of a {self.kind} '{key}'{did_you_mean(key, known)}",
+                                          entry.where(key)))
+                del values[key]
         self.keys: Any = decode(self.Keys, self._prepared(values), what=f'key of a {self.kind}', where=entry.where)
         self._check_name()
         self.config = self._client(scope)
