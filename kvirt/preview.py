@@ -108,6 +108,7 @@ class Preview:
         image = self._k.image_behind(spec.image)
         if self._k.pretends and not spec.keys:
             spec = msgspec.structs.replace(spec, nokeys=True)  # nobody logs in there
+        spec = msgspec.structs.replace(spec, sharedkey=False)  # the pair of a plan is made when its first VM is
         guest = Guest.prepare(name, spec, basedir=self._basedir, variables={**keywords, **extra, 'name': name},
                               home=self._home, image=image, native_user=self._k.login_user(image))
         return guest.user if guest.kind else None
