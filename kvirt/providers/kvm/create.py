@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_UNDEFINE = (libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-             | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
+_UNDEFINE_TEST = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+_UNDEFINE = (_UNDEFINE_TEST | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
 _ELEMENT = libvirt.VIR_DOMAIN_METADATA_ELEMENT
 
 
@@ -128,6 +128,10 @@ class Create(Networks, Images, Host):
         """Write into the journal that the VM is complete."""
         self.write_journal(native, journals.done(journal))
 
+    def journal_of(self, view: Domain) -> Journal:
+        """Return the journal of a VM that is complete: its own, or one of the volumes that kcli made for it."""
+        return view.journal or journals.done(journals.begin(self.owned(view)[0]))
+
     def write_journal(self, native: libvirt.virDomain, journal: Journal) -> None:
         """Put *journal* into the metadata of a domain, running or not."""
         flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if native.isActive() else 0)
@@ -155,7 +159,7 @@ class Create(Networks, Images, Host):
         volumes, kept = self.owned(view)
         for pool, name in volumes:
             self.remove_volume(pool, name)
-        native.undefineFlags(_UNDEFINE if self.driver != 'test' else 0)
+        native.undefineFlags(_UNDEFINE if self.driver != 'test' else _UNDEFINE_TEST)
         return kept
 
     def owned(self, view: Domain) -> tuple[list[tuple[str, str]], list[str]]:
@@ -243,8 +247,12 @@ class Create(Networks, Images, Host):
 
     def _delete(self, name: str, snapshots: bool = False) -> Mapping[str, Any] | None:
         native = self.domain_of(name)
-        if self.driver != 'test' and not snapshots and native.snapshotNum(0):
+        taken = native.listAllSnapshots(0)
+        if taken and not snapshots:
             raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
+        if taken and self.owned(self.persistent(native))[1]:
+            for snapshot in taken:
+                snapshot.delete(0)  # a disk that outlives the VM is not to carry what nobody can reach any more
         kept = self.remove(native.UUIDString())
         return {'kept': kept} if kept else None
 

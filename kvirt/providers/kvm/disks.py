@@ -37,7 +37,7 @@ class Disks(Create):
         if self.find_volume(disk_name, where.name(), refresh=False) is not None:
             raise AlreadyExists(f'volume {disk_name} exists in pool {where.name()}')
         with Undo().translating(self.translate) as undo:
-            journal = view.journal or journals.done(journals.begin([]))
+            journal = self.journal_of(view)
             undo.add(f'volume {disk_name}', lambda: self.remove_volume(where.name(), disk_name))
             volume = self.make_volume(where, disk_name, clone_size(size, source, disk_name), thin=thin, image=source)
             undo.add('journal', lambda: self.write_journal(native, journal))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from kvirt.base.images import Progress
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.kvm import domain
-from kvirt.providers.kvm.storage import GIB, Storage, is_iso, ours_by_name, volume_element
+from kvirt.providers.kvm.storage import GIB, Storage, below, is_iso, ours_by_name, volume_element
 from kvirt.undo import Undo
 
 if TYPE_CHECKING:
@@ -154,8 +153,7 @@ class Images(Storage):
         found = []
         for pool in self.pools():
             for volume, _ in self.volumes_in(pool):
-                match = re.search(r'<backingStore>.*?<path>(.*?)</path>', volume.XMLDesc(), re.DOTALL)
-                if match and match[1] == path:
+                if below(volume) == path:
                     found.append(volume.name())
         return found
 

@@ -194,7 +194,7 @@ class Storage(Lookup):
         return sorted(view.name for view in self.domains_read() if path in self.paths_of(view))
 
     def paths_of(self, view: domain.Domain) -> list[str]:
-        """Return the paths of the disks of a domain."""
+        """Return the paths of the disks of a domain, and of the other volumes that were made for it."""
         paths = []
         for disk in view.disks:
             if disk.path:
@@ -202,7 +202,19 @@ class Storage(Lookup):
             elif disk.pool and disk.volume:
                 volume = self.find_volume(disk.volume, disk.pool, refresh=False)
                 paths += [volume.path()] if volume else []
+        names = {path.rpartition('/')[2] for path in paths}
+        for pool, name in view.journal.volumes if view.journal else ():  # what lies below a snapshot is no disk itself
+            if name not in names:
+                volume = self._of_pool(pool, name)
+                paths += [volume.path()] if volume else []
         return paths
+
+    def _of_pool(self, pool: str, name: str) -> libvirt.virStorageVol | None:
+        """Return a volume that a journal tells of; None when it, or its pool, is gone."""
+        try:
+            return self.find_volume(name, pool, refresh=False)
+        except (NotFound, Conflict):
+            return None
 
     # the area
 
@@ -322,6 +334,11 @@ def volume_element(name: str, size: int, form: str | None, *, allocation: int | 
         ET.SubElement(below, 'path').text = backing.path()
         ET.SubElement(below, 'format', type=volume_format(backing))
     return root
+
+
+def below(volume: libvirt.virStorageVol) -> str | None:
+    """Return the path of what *volume* is a thin clone of, None when it stands alone."""
+    return ET.fromstring(volume.XMLDesc()).findtext('backingStore/path')
 
 
 def volume_format(volume: libvirt.virStorageVol) -> str:
