@@ -15,7 +15,7 @@ from kvirt.base.images import Progress
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.kvm import domain
-from kvirt.providers.kvm.storage import GIB, Storage, below, is_iso, ours_by_name, volume_element
+from kvirt.providers.kvm.storage import GIB, Storage, is_iso, ours_by_name, volume_element
 from kvirt.undo import Undo
 
 if TYPE_CHECKING:
@@ -143,19 +143,10 @@ class Images(Storage):
 
     def _delete_image(self, image: str, pool: str | None = None) -> None:
         volume = self.get_image(image, pool)
-        users = self.users_of(volume.path()) + self._backed_by(volume.path())
+        users = self.users_of(volume.path()) + self.backed_by(volume.path())
         if users:
             raise Conflict(f"image {image} is in use by {', '.join(sorted(set(users)))}")
         volume.delete(0)
-
-    def _backed_by(self, path: str) -> list[str]:
-        """Return the volumes that are thin clones of the one at *path*."""
-        found = []
-        for pool in self.pools():
-            for volume, _ in self.volumes_in(pool):
-                if below(volume) == path:
-                    found.append(volume.name())
-        return found
 
     @waits
     def _export(self, name: str, image: str | None = None) -> Mapping[str, Any] | None:

@@ -91,15 +91,15 @@ class Snapshots(Create):
         owned, _ = self.owned(view)
         found: dict[str, tuple[str, str, str]] = {}
         for disk in _writable(view):
-            volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
+            volume = self.volume_of(disk)
             if volume is None:
                 raise NotFound(f'disk {disk.target} of VM {view.name} is in no pool')
             pool = volume.storagePoolLookupByVolume()
             if not self.on_files(pool):
-                raise NotSupported(f'disk {disk.target} of VM {view.name} is no file: it can have no external snapshot')
+                raise NotSupported(f'disk {disk.target} of VM {view.name} is no file: no external snapshot can be taken')
             if disk.shared or (pool.name(), volume.name()) not in owned:
-                raise NotSupported(f'disk {disk.target} of VM {view.name} was not made for it and outlives it, so there can '
-                                   'be no external snapshot', hint='Detach it first')
+                raise NotSupported(f'disk {disk.target} of VM {view.name} was not made for it and outlives it: no external '
+                                   'snapshot can be taken', hint='Detach it first')
             overlay = f'{view.name}_{disk.target}.{name}.img'
             if self.find_volume(overlay, pool.name()) is not None:
                 raise AlreadyExists(f'volume {overlay} exists in pool {pool.name()}')
@@ -199,7 +199,7 @@ class Snapshots(Create):
         kept = [key for key, volume in volumes.items() if volume is not None]
         paths = [volume.path() for volume in volumes.values() if volume is not None]
         for disk in _writable(now):
-            volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
+            volume = self.volume_of(disk)
             if volume is not None and below(volume) in paths:  # what a revert to an external snapshot makes
                 kept.append((volume.storagePoolLookupByVolume().name(), volume.name()))
         owned = tuple(dict.fromkeys(kept))
