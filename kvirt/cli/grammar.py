@@ -40,6 +40,7 @@ VERBS: dict[str, str] = {
     'detach': 'Take a floating address from a VM',
     'diff': 'Show in what the platforms differ from a plan',
     'disable': 'Leave a client out of what is done on all',
+    'doctor': 'Look for what hinders kvirt here, and tell what mends it',
     'download': 'Bring an image to where VMs are made, or a file from a bucket',
     'enable': 'Take a client in again',
     'export': 'Make an image of a VM, or a plan of what there is',
@@ -61,6 +62,7 @@ VERBS: dict[str, str] = {
 
 COMMANDS: dict[str, str | dict[str, str]] = {
     'clone': 'vms_change:clone', 'completion': 'completion:script', 'console': 'console:console',
+    'doctor': 'doctor:doctor',
     'serial': 'console:serial', 'ssh': 'ssh:ssh', 'scp': 'ssh:scp', 'version': 'version:version',
     'attach': {'floating-ip': 'floating:attach', 'loadbalancer': 'loadbalancers:attach'},
     'create': {'vm': 'vms_create:create', 'client': 'clients_create:create', 'profile': 'profiles:create',
