@@ -45,6 +45,7 @@ VERBS: dict[str, str] = {
     'enable': 'Take a client in again',
     'export': 'Make an image of a VM, or a plan of what there is',
     'info': 'Show all that is known of something',
+    'init': 'Write the first configuration',
     'list': 'List things',
     'rename': 'Rename things',
     'render': 'Expand the templates of a plan',
@@ -62,7 +63,7 @@ VERBS: dict[str, str] = {
 
 COMMANDS: dict[str, str | dict[str, str]] = {
     'clone': 'vms_change:clone', 'completion': 'completion:script', 'console': 'console:console',
-    'doctor': 'doctor:doctor',
+    'doctor': 'doctor:doctor', 'init': 'init:init',
     'serial': 'console:serial', 'ssh': 'ssh:ssh', 'scp': 'ssh:scp', 'version': 'version:version',
     'attach': {'floating-ip': 'floating:attach', 'loadbalancer': 'loadbalancers:attach'},
     'create': {'vm': 'vms_create:create', 'client': 'clients_create:create', 'profile': 'profiles:create',
