@@ -21,7 +21,7 @@ from kvirt.spec import KEYWORDS, decode_vm, is_keyword
 log = logging.getLogger(__name__)
 
 _RESERVED = ('default', 'all')
-_FILES = ('config.yml', 'profiles.yml', 'secrets.yml')
+_FILES = ('config.yml', 'profiles.yml', 'secrets.yml', 'confpools.yml')
 
 
 # clients
