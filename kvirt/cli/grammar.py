@@ -32,6 +32,7 @@ NOUN_ALIASES = {
 
 VERBS: dict[str, str] = {
     'attach': 'Connect a floating address or a load balancer to a VM',
+    'changelog': 'Show what is new in kvirt',
     'check': 'Look for faults in a plan',
     'clone': 'Make a VM from another one',
     'completion': 'Print the completion script of a shell',
@@ -63,7 +64,8 @@ VERBS: dict[str, str] = {
 }
 
 COMMANDS: dict[str, str | dict[str, str]] = {
-    'clone': 'vms_change:clone', 'completion': 'completion:script', 'console': 'console:console',
+    'changelog': 'version:changelog', 'clone': 'vms_change:clone',
+    'completion': 'completion:script', 'console': 'console:console',
     'doctor': 'doctor:doctor', 'init': 'init:init',
     'serial': 'console:serial', 'ssh': 'ssh:ssh', 'scp': 'ssh:scp', 'version': 'version:version',
     'attach': {'floating-ip': 'floating:attach', 'loadbalancer': 'loadbalancers:attach'},
