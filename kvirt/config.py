@@ -327,6 +327,21 @@ class Kconfig(Reach, Plans):
         return [preview.of(name, *self._decoded(name, self.vm_values(profile, overrides, customprofile), self.k, basedir))
                 for name, overrides in orders.items()]
 
+    def vm_data(self, name: str, profile: str | None = None, overrides: Mapping[str, Any] | None = None,
+                customprofile: Mapping[str, Any] | None = None, basedir: str | Path = '.') -> dict[str, Any]:
+        """Return what the guest of VM *name* would be told at its first boot; see :func:`kvirt.preview.guest_data`.
+
+        Reads only. InvalidInput names every fault.
+        """
+        keywords, extra, spec = self._decoded(name, self.vm_values(profile, overrides, customprofile), self.k, basedir)
+        return self.guest_data(name, spec, {**keywords, **extra}, basedir)
+
+    def guest_data(self, name: str, spec: VmSpec, variables: Mapping[str, Any],
+                   basedir: str | Path = '.') -> dict[str, Any]:
+        """Return the same for a VM that was decoded already."""
+        from kvirt.preview import guest_data
+        return guest_data(self.k, name, spec, variables, self.settings.home, Path(basedir))
+
     def list_offers(self, numcpus: int | None = None, memory: int | str | None = None, gpus: int | None = None,
                     arch: str | None = None, spot: bool = False, clients: str = 'all') -> Offers:
         """Return what *clients* (as -C takes them) have for a VM of at least this size, the cheapest first.
