@@ -270,15 +270,6 @@ class Kconfig(Reach, Plans):
             return self.wait_vm(name, spec, k=provider, tick=tick, basedir=basedir, identity=identity)
         return result
 
-    def _deploy_key(self, spec: VmSpec, keywords: dict[str, Any], provider: Any, basedir: str | Path) -> str:
-        """Add a fresh public key to the *keys* of a VM, and return the private one, which is written nowhere to stay."""
-        from kvirt.guest.keys import HostKey, public_keys
-        pretends = getattr(provider, 'pretends', False) and not spec.keys
-        own = () if pretends else public_keys(spec, home=self.settings.home, basedir=Path(basedir))
-        pair = HostKey.generate()
-        keywords.update(keys=[*own, f'{pair.public} temporary'], nokeys=False)
-        return pair.private
-
     def check_vm(self, name: str, profile: str | None = None, overrides: Mapping[str, Any] | None = None,
                  customprofile: Mapping[str, Any] | None = None, basedir: str | Path = '.') -> list[dict[str, Any]]:
         """Return what VM *name* would be made of, without making or connecting to anything: a row for each keyword.
