@@ -267,12 +267,6 @@ class Account(Machines):
         if left & there:
             ec2.delete_tags(Resources=ids, Tags=[{'Key': each} for each in sorted(left & there)])
 
-    def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the EBS snapshots that make up the snapshots of a VM, oldest first."""
-        found = described(self.ec2_of(instance), 'snapshot', {'tag:vm': [instance['InstanceId']]}, OwnerIds=['self'])
-        return sorted((each for each in found if {MARK, 'snapshot'} <= set(tags_of(each))),
-                      key=lambda each: (each['StartTime'], tags_of(each).get('taken', ''), each['SnapshotId']))
-
 
 def pages(client: Any, operation: str, key: str, filters: Mapping[str, Sequence[str]] | None = None,
           size: int | None = None, **arguments: Any) -> Iterator[dict[str, Any]]:

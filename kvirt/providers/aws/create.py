@@ -178,12 +178,6 @@ class Create(CloudDelete, Names, Flavors, Storage, SecurityGroups, Addresses, Dn
         if made:
             self.ec2.terminate_instances(InstanceIds=made)
 
-    def copies_of(self, machine: Machine) -> list[dict[str, Any]]:
-        return [{**each, 'Region': machine.native['Region']} for each in self.snapshots_of_vm(machine.native)]
-
-    def drop_copy(self, copy: Mapping[str, Any]) -> None:
-        self.ec2_of(copy).delete_snapshot(SnapshotId=copy['SnapshotId'])
-
     def its_volumes(self, machine: Machine) -> tuple[list[Volume], list[str]]:
         """Return none that has to be deleted: EC2 does that itself to those that are marked for it."""
         return [], [each['Ebs']['VolumeId'] for each in machine.native.get('BlockDeviceMappings', ())

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvirt.errors import Conflict
-from kvirt.providers.aws.account import marked, tags_of
+from kvirt.providers.aws.account import described, marked, tags_of
 from kvirt.providers.aws.storage import create_volume
 from kvirt.providers.aws.vms import Vms
 from kvirt.providers.aws.volumes import DEFAULT_TYPE, speed_of
@@ -23,11 +23,14 @@ class Snapshots(Vms):
     """The snapshots of VMs."""
 
     def read_snapshots(self, machine: Machine) -> list[Snapshot]:
+        found = described(self.ec2_of(machine.native), 'snapshot', {'tag:vm': [machine.id]}, OwnerIds=['self'])
+        ours = sorted((each for each in found if {MARK, 'snapshot'} <= set(tags_of(each))),
+                      key=lambda each: (each['StartTime'], tags_of(each).get('taken', ''), each['SnapshotId']))
         parts: dict[str, list[dict[str, Any]]] = {}
-        for each in self.snapshots_of_vm(machine.native):
+        for each in ours:
             parts.setdefault(tags_of(each)['snapshot'], []).append({**each, 'Region': machine.location})
-        return [Snapshot(id=found[0]['SnapshotId'], name=name, request=tags_of(found[0])[MARK], native=found)
-                for name, found in parts.items()]
+        return [Snapshot(id=each[0]['SnapshotId'], name=name, request=tags_of(each[0])[MARK], native=each)
+                for name, each in parts.items()]
 
     def take_snapshot(self, machine: Machine, name: str, request: str) -> None:
         # One call marks all disks alike, so where each belongs stands on every one of them.

@@ -111,12 +111,6 @@ class Create(CloudCreate, Firewalls, Keys, Storage, Images, Dns):
 
     # the end
 
-    def copies_of(self, machine: Machine) -> Collection[Thing]:
-        return self.snapshots_of(machine.native).values()
-
-    def drop_copy(self, copy: Thing) -> None:
-        self.drop(f"/snapshots/{copy['id']}")
-
     def drop_vm(self, machine: Machine) -> None:
         self.insist(lambda: self.api.delete(f'/droplets/{machine.id}'), f'deleting VM {machine.name}')
 

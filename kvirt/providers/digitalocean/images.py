@@ -104,23 +104,19 @@ class Images(CloudImages, Snapshots, Account):
 
     # snapshots
 
-    def snapshots_of(self, droplet: Thing) -> dict[str, dict[str, Any]]:
-        """Return the snapshots of a droplet by name, oldest first."""
-        if not droplet.get('snapshot_ids'):
-            return {}
-        found = [each for each in self.all('/snapshots', resource_type='droplet')
-                 if each['resource_id'] == str(droplet['id']) and _AT in each['name']]
-        return {each['name'].rpartition(_AT)[2]: each
-                for each in sorted(found, key=lambda each: (each['created_at'], int(each['id'])))}
-
     def read_snapshots(self, machine: Machine) -> list[Snapshot]:
-        return [Snapshot(id=str(each['id']), name=name) for name, each in self.snapshots_of(machine.native).items()]
+        if not machine.native.get('snapshot_ids'):
+            return []
+        found = [each for each in self.all('/snapshots', resource_type='droplet')
+                 if each['resource_id'] == machine.id and _AT in each['name']]
+        return [Snapshot(id=str(each['id']), name=each['name'].rpartition(_AT)[2])
+                for each in sorted(found, key=lambda each: (each['created_at'], int(each['id'])))]
 
     def take_snapshot(self, machine: Machine, name: str, request: str) -> None:
         self._copy(machine, f'{machine.name}{_AT}{name}')
 
     def drop_snapshot(self, snapshot: Snapshot) -> None:
-        self.api.delete(f'/snapshots/{snapshot.id}')
+        self.drop(f'/snapshots/{snapshot.id}')
 
     def restore_snapshot(self, machine: Machine, snapshot: Snapshot) -> None:
         """Restore the root disk. Volumes stay as they are."""

@@ -23,6 +23,7 @@ from kvirt.providers.families.dns import CloudDns
 from kvirt.providers.families.groups import Group, SharedGroups
 from kvirt.providers.families.keys import Key, SharedKeys
 from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.snapshots import Snapshots
 from kvirt.providers.families.volumes import Volume, Volumes
 from kvirt.shapes import Flavor, Orphan
 from kvirt.spec import VmSpec
@@ -73,16 +74,8 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     """The :class:`Machine`, Volume, Group or Key; or what else ``drop_left`` of a platform knows how to remove."""
 
 
-class CloudDelete(Volumes, CloudDns):
-    """The deletion of VMs, over five primitives."""
-
-    def copies_of(self, machine: Machine) -> Collection[Any]:
-        """Return the snapshots of a VM."""
-        raise NotImplementedError
-
-    def drop_copy(self, copy: Any) -> None:
-        """Delete a snapshot that was read. One that is gone is fine."""
-        raise NotImplementedError
+class CloudDelete(Volumes, Snapshots, CloudDns):
+    """The deletion of VMs, over a primitive of its own."""
 
     def drop_vm(self, machine: Machine) -> None:
         """Delete a VM, as soon as the platform lets it go. One that is gone is fine."""
@@ -103,15 +96,15 @@ class CloudDelete(Volumes, CloudDns):
     @waits
     def _delete(self, name: str, snapshots: bool = False) -> Mapping[str, Any] | None:
         machine = self.machine(name)
-        copies = self.copies_of(machine)
-        if copies and not snapshots:
+        taken = self.read_snapshots(machine)
+        if taken and not snapshots:
             raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
         self.need_deletable(machine)
         ours, kept = self.its_volumes(machine)
         # What belongs to it goes first: were it left when the VM is gone, nobody would know what it was for.
         self.forget_records(machine.fields)
-        for copy in copies:
-            self.drop_copy(copy)
+        for snapshot in taken:
+            self.drop_snapshot(snapshot)
         self.drop_vm(machine)
         self.drop_volumes(ours)
         self.forget_vm(machine)
@@ -119,12 +112,9 @@ class CloudDelete(Volumes, CloudDns):
 
 
 class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
-    """Creation, over seven primitives; and what was left behind."""
+    """Creation, over four further primitives; and what was left behind."""
 
     platform: ClassVar[str]
-    machine_names: ClassVar[tuple[str, str]]
-    """The names that a VM may have: an expression, and the rule in words."""
-
     user_data_limit: ClassVar[int]
     """The bytes that a guest can be told."""
 
@@ -138,10 +128,6 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
 
     def check_spec(self, spec: VmSpec) -> None:
         """Raise InvalidInput for what the platform can not honour. Nothing is asked."""
-
-    def machine_exists(self, name: str) -> bool:
-        """Tell if there is a VM of this name where this client makes them."""
-        raise NotImplementedError
 
     def birth_place(self, flavor: Flavor) -> str:
         """Return where a VM of this flavor is made, in the words of :class:`Machine`."""
@@ -218,10 +204,6 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
                       groups=[self.group(group, known) for group in spec.securitygroups], volumes=volumes,
                       new_volumes=new_volumes)
         return msgspec.structs.replace(draft, needs=self.needs_of(draft))
-
-    def check_machine_name(self, name: str) -> str:
-        """Return *name* if a VM can have it. InvalidInput."""
-        return cloud.check_name('VM', name, *self.machine_names)
 
     def _unmake(self, request: str) -> None:
         for machine in list(self.marked(request)):

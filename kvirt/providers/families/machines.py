@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from kvirt.base import Kbase
 from kvirt.errors import Conflict, KvirtError, NotFound, Unavailable
-from kvirt.providers.families import marks
+from kvirt.providers.families import cloud, marks
 from kvirt.shapes import Status, VmRow
 from kvirt.undo import Undo
 from kvirt.wait import SYSTEM, Clock, until
@@ -80,6 +80,9 @@ class Machines(Kbase):
 
     clock: Clock = SYSTEM
 
+    machine_names: ClassVar[tuple[str, str]] = ('.*', '')
+    """The names that a VM may have: an expression, and the rule in words."""
+
     def machine(self, name: str) -> Machine:
         """Return the VM with this name or id, in the client's location. NotFound; Conflict when several bear the name."""
         raise NotImplementedError
@@ -101,6 +104,14 @@ class Machines(Kbase):
             return self.machine(name)
         except NotFound:
             return None
+
+    def machine_exists(self, name: str) -> bool:
+        """Tell if there is a VM of this name where this client makes them."""
+        return self.find_machine(name) is not None
+
+    def check_machine_name(self, name: str) -> str:
+        """Return *name* if a VM can have it. InvalidInput."""
+        return cloud.check_name('VM', name, *self.machine_names)
 
     @staticmethod
     def check_field(key: str) -> str:

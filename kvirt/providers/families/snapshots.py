@@ -46,7 +46,7 @@ class Snapshots(Machines):
         raise NotImplementedError
 
     def drop_snapshot(self, snapshot: Snapshot) -> None:
-        """Delete a snapshot that was read."""
+        """Delete a snapshot that was read. One that is gone is fine."""
         raise NotImplementedError
 
     def restore_snapshot(self, machine: Machine, snapshot: Snapshot) -> None:

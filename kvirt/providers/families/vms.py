@@ -78,14 +78,6 @@ class CloudVms(Volumes, Snapshots):
     def check_resize(self, machine: Machine, flavor: Flavor) -> None:
         """Raise what forbids to give a VM this flavor."""
 
-    def machine_exists(self, name: str) -> bool:
-        """Tell if there is a VM of this name where this client makes them."""
-        return self.find_machine(name) is not None
-
-    def check_machine_name(self, name: str) -> str:
-        """Return *name* if a VM can have it. InvalidInput."""
-        return name
-
     # hooks
 
     def _list(self) -> Rows:

@@ -138,12 +138,6 @@ class Create(CloudCreate, Storage, Firewalls, Dns):
 
     # the end
 
-    def copies_of(self, machine: Machine) -> list[Native]:
-        return list(self.snapshots(machine.native).values())
-
-    def drop_copy(self, copy: Native) -> None:
-        self.gone(copy)
-
     def need_deletable(self, machine: Machine) -> None:
         if machine.native.protection['delete']:
             raise Conflict(f'VM {machine.name} is protected from being deleted',

@@ -79,14 +79,10 @@ class Images(CloudImages, Snapshots, Account):
 
     # snapshots of VMs
 
-    def snapshots(self, server: Native) -> dict[str, Native]:
-        """Return the snapshots of a VM by name, oldest first."""
-        found = self.conn.images.get_all(type=['snapshot'], label_selector=f'{_VM}={server.id},{SNAPSHOT}')
-        return {marks.from_labels(image.labels)[SNAPSHOT]: image for image in sorted(found, key=lambda image: image.id)}
-
     def read_snapshots(self, machine: Machine) -> list[Snapshot]:
-        return [Snapshot(id=str(image.id), name=name, request=image.labels.get(marks.MARK), native=image)
-                for name, image in self.snapshots(machine.native).items()]
+        found = self.conn.images.get_all(type=['snapshot'], label_selector=f'{_VM}={machine.id},{SNAPSHOT}')
+        return [Snapshot(id=str(image.id), name=marks.from_labels(image.labels)[SNAPSHOT], native=image,
+                         request=image.labels.get(marks.MARK)) for image in sorted(found, key=lambda image: image.id)]
 
     def current_snapshot(self, machine: Machine) -> str | None:
         return machine.fields.get(SNAPSHOT)
@@ -96,7 +92,7 @@ class Images(CloudImages, Snapshots, Account):
         self.relabel(machine.native, **{SNAPSHOT: name})
 
     def drop_snapshot(self, snapshot: Snapshot) -> None:
-        snapshot.native.delete()
+        self.gone(snapshot.native)
 
     def restore_snapshot(self, machine: Machine, snapshot: Snapshot) -> None:
         """Write the root disk anew; the VM keeps its id, addresses and volumes. The platform starts it for that."""

@@ -16,6 +16,7 @@ from kvirt.providers.families.dns import Record, Zone
 from kvirt.providers.families.groups import Group
 from kvirt.providers.families.keys import Key
 from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.snapshots import Snapshot
 from kvirt.providers.families.volumes import Volume
 from kvirt.shapes import Flavor, Rule
 from kvirt.testing.platform import ok, refused
@@ -81,11 +82,11 @@ class Cloud(CloudCreate, Memory):
     def marked(self, request: str | None = None) -> list[Machine]:
         return [vm for vm in self.vms.values() if vm.fields.get(marks.MARK) == request or not request]
 
-    def copies_of(self, machine: Machine) -> list[str]:
-        return list(self.snapshots)
+    def read_snapshots(self, machine: Machine) -> list[Snapshot]:
+        return [Snapshot(id=name, name=name) for name in self.snapshots]
 
-    def drop_copy(self, copy: str) -> None:
-        self.snapshots.remove(copy)
+    def drop_snapshot(self, snapshot: Snapshot) -> None:
+        self.snapshots.remove(snapshot.name)
 
     def drop_vm(self, machine: Machine) -> None:
         self.vms.pop(machine.id, None)
