@@ -135,7 +135,8 @@ def test_addresses_of_pools_reach_the_cards(ips: str, home: Path, config: Kconfi
 
 def test_a_group_keeps_the_defaults(home: Path) -> None:
     text = (home / 'config.yml').read_text()
-    (home / 'config.yml').write_text(f'default: {{memory: 1234, numcpus: 3}}\n{text}all: {{type: group, members: [fake]}}\n')
+    (home / 'config.yml').write_text(
+        f'default: {{memory: 1234, numcpus: 3}}\n{text}all: {{type: group, members: [fake]}}\n')
     with Kconfig('all', settings=Settings(home)) as config:
         assert config.open_plan('shop', inputstring='a: {image: debian12}').create().ok
         assert (config.k.info('a')['memory'], config.k.info('a')['numcpus']) == (1234, 3)
