@@ -17,7 +17,7 @@ setup(
     long_description_content_type='text/markdown',
     python_requires='>=3.10',
     packages=find_packages(include=['kvirt', 'kvirt.*']),
-    package_data={'kvirt': ['py.typed', 'data/*.yaml', 'guest/*.sh', 'providers/kvm/*.S']},
+    package_data={'kvirt': ['py.typed', 'data/*.yaml', 'data/*.md', 'guest/*.sh', 'providers/kvm/*.S']},
     install_requires=['PyYAML>=6', 'Jinja2>=3.1', 'click>=8.1', 'rich>=13', 'msgspec>=0.18', 'pycdlib>=1.14',
                       'paramiko>=3.4', 'requests>=2.31'],
     extras_require={

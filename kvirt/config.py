@@ -270,15 +270,6 @@ class Kconfig(Reach, Plans):
             return self.wait_vm(name, spec, k=provider, tick=tick, basedir=basedir, identity=identity)
         return result
 
-    def _deploy_key(self, spec: VmSpec, keywords: dict[str, Any], provider: Any, basedir: str | Path) -> str:
-        """Add a fresh public key to the *keys* of a VM, and return the private one, which is written nowhere to stay."""
-        from kvirt.guest.keys import HostKey, public_keys
-        pretends = getattr(provider, 'pretends', False) and not spec.keys
-        own = () if pretends else public_keys(spec, home=self.settings.home, basedir=Path(basedir))
-        pair = HostKey.generate()
-        keywords.update(keys=[*own, f'{pair.public} temporary'], nokeys=False)
-        return pair.private
-
     def check_vm(self, name: str, profile: str | None = None, overrides: Mapping[str, Any] | None = None,
                  customprofile: Mapping[str, Any] | None = None, basedir: str | Path = '.') -> list[dict[str, Any]]:
         """Return what VM *name* would be made of, without making or connecting to anything: a row for each keyword.
@@ -326,6 +317,21 @@ class Kconfig(Reach, Plans):
         preview = Preview(self.client, self.type, self.k, self.settings.home, Path(basedir))
         return [preview.of(name, *self._decoded(name, self.vm_values(profile, overrides, customprofile), self.k, basedir))
                 for name, overrides in orders.items()]
+
+    def vm_data(self, name: str, profile: str | None = None, overrides: Mapping[str, Any] | None = None,
+                customprofile: Mapping[str, Any] | None = None, basedir: str | Path = '.') -> dict[str, Any]:
+        """Return what the guest of VM *name* would be told at its first boot; see :func:`kvirt.preview.guest_data`.
+
+        Reads only. InvalidInput names every fault.
+        """
+        keywords, extra, spec = self._decoded(name, self.vm_values(profile, overrides, customprofile), self.k, basedir)
+        return self.guest_data(name, spec, {**keywords, **extra}, basedir)
+
+    def guest_data(self, name: str, spec: VmSpec, variables: Mapping[str, Any],
+                   basedir: str | Path = '.') -> dict[str, Any]:
+        """Return the same for a VM that was decoded already."""
+        from kvirt.preview import guest_data
+        return guest_data(self.k, name, spec, variables, self.settings.home, Path(basedir))
 
     def list_offers(self, numcpus: int | None = None, memory: int | str | None = None, gpus: int | None = None,
                     arch: str | None = None, spot: bool = False, clients: str = 'all') -> Offers:

@@ -19,14 +19,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvirt import yamlfile
-from kvirt.errors import InvalidInput, NotFound, Problem, QuotaExceeded
-from kvirt.names import did_you_mean
+from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Problem, QuotaExceeded
+from kvirt.names import did_you_mean, safe_name
 from kvirt.settings import Settings
 
 FILE = 'confpools.yml'
 KEYS = ('confpool', 'ippool', 'namepool')
 """Keys of a VM, and of a card, that are taken out before the rest is read as keywords."""
 _OF_A_CARD = ('netmask', 'prefix', 'mask', 'gateway', 'dns', 'domain')
+RESERVED = ('ip_reservations', 'name_reservations')
+"""Keys of a pool that say what VMs have of it."""
+
+_OWN = ('ips', 'names', *_OF_A_CARD)
+_THEIRS = ('baremetal_hosts', 'bmc_user', 'bmc_password', 'cluster_baremetal_reservations')
+"""Keys that kcli gives a pool beside these; they are left alone."""
+
 _MOST = 65536
 
 
@@ -75,6 +82,33 @@ class ConfPools:
             raise InvalidInput(Problem('expected a mapping of pools by name', str(path)))
         return data or {}
 
+    def get(self, name: str) -> dict[str, Any]:
+        """Return pool *name*. NotFound."""
+        return self._pool(name)
+
+    def create(self, name: str, values: Mapping[str, Any]) -> None:
+        """Add pool *name*. AlreadyExists; InvalidInput for values that can't be."""
+        safe_name('pool', name)
+        with yamlfile.locked(self._settings.home / FILE):
+            if name in self.all():
+                raise AlreadyExists(f'pool {name} exists', hint=f"Change it: 'kvirt update confpool {name}'")
+            self._write(name, _checked(name, values))
+
+    def update(self, name: str, values: Mapping[str, Any]) -> None:
+        """Set *values* of pool *name*; None takes a key away. What VMs have of it stays theirs."""
+        with yamlfile.locked(self._settings.home / FILE):
+            merged = {**self._pool(name), **values}
+            self._write(name, _checked(name, {key: value for key, value in merged.items() if value is not None}))
+
+    def delete(self, name: str) -> None:
+        """Remove pool *name*. Conflict while VMs have something of it."""
+        with yamlfile.locked(self._settings.home / FILE):
+            pool = self._pool(name)
+            users = [*(pool.get('ip_reservations') or ()), *(pool.get('name_reservations') or ())]
+            if users:
+                raise Conflict(f"pool {name} is in use by {', '.join(dict.fromkeys(map(str, users)))}")
+            self._edit(name, None)
+
     def fill(self, vm: str, values: Mapping[str, Any], wish: Wish) -> dict[str, Any]:
         """Return *values* with the addresses that *vm* has, or now gets, from its pools."""
         filled = dict(values)
@@ -114,7 +148,7 @@ class ConfPools:
         known = self.all()
         if name not in known:
             raise NotFound(f"there is no pool '{name}' of addresses and names{did_you_mean(name, known)}",
-                           hint=f'Pools stand in {self._settings.home / FILE}')
+                           hint=f"Pools stand in {self._settings.home / FILE}; 'kvirt list confpool' shows them")
         return known[name]
 
     def _address(self, name: str, owner: str) -> tuple[dict[str, Any], str]:
@@ -131,11 +165,30 @@ class ConfPools:
 
     def _write(self, name: str, pool: Mapping[str, Any]) -> None:
         """Write a pool anew; the caller holds the lock of the file."""
+        self._edit(name, {key: value for key, value in pool.items() if value})
+
+    def _edit(self, name: str, values: dict[str, Any] | None) -> None:
         path = self._settings.home / FILE
         known = path if path.is_file() else self._settings.path(FILE)
         text = known.read_text(encoding='utf-8') if known else ''
-        kept = {key: value for key, value in pool.items() if value}
-        yamlfile.write_private(path, yamlfile.edit_section(text, name, kept))
+        yamlfile.write_private(path, yamlfile.edit_section(text, name, values))
+
+
+def _checked(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a pool. InvalidInput names each that can't be."""
+    problems = [Problem(f"unknown key '{key}' of pool {name}{did_you_mean(key, _OWN)}") for key in values
+                if key not in (*_OWN, *RESERVED, *_THEIRS)]
+    names = values.get('names') or []
+    if not isinstance(names, list) or not all(isinstance(each, (str, int)) for each in names):
+        problems.append(Problem(f'names of pool {name} must be a list'))
+    if not (values.get('ips') or names):
+        problems.append(Problem(f'pool {name} would hold neither addresses (ips) nor names'))
+    if not isinstance(values.get('ips') or [], (str, list)):
+        problems.append(Problem(f'ips of pool {name} must be a network or a list of addresses'))
+    if problems:
+        raise InvalidInput(problems)
+    _addresses(name, values)
+    return dict(values)
 
 
 def _has(pool: Mapping[str, Any], vm: str) -> bool:

@@ -21,7 +21,7 @@ from kvirt.spec import KEYWORDS, decode_vm, is_keyword
 log = logging.getLogger(__name__)
 
 _RESERVED = ('default', 'all')
-_FILES = ('config.yml', 'profiles.yml', 'secrets.yml')
+_FILES = ('config.yml', 'profiles.yml', 'secrets.yml', 'confpools.yml')
 
 
 # clients
@@ -109,7 +109,7 @@ def _check_options(provider: type[Any], name: str, values: Mapping[str, Any]) ->
                 keywords[key] = value
             elif key not in GENERIC and struct:
                 problems.append(Problem(f"unknown option '{key}' of client {name}{did_you_mean(key, [*own, *KEYWORDS])}"))
-        elif not _is_reference(value):
+        elif not is_reference(value):
             problems += _faults(hints[key], key, value)
     problems += [Problem(f'option {field.name} is missing') for field in
                  (msgspec.structs.fields(struct) if struct else ()) if field.required and field.name not in values]
@@ -131,7 +131,7 @@ def _faults(hint: Any, key: str, value: Any) -> list[Problem]:
     return []
 
 
-def _is_reference(value: Any) -> bool:
+def is_reference(value: Any) -> bool:
     """Tell if *value* stands for another that is looked up when it is used."""
     return isinstance(value, str) and (value.startswith(('?secret', '?command:', '?file:')) or '${' in value)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,9 @@ from kvirt.names import did_you_mean
 from kvirt.offers import facts, place_of
 from kvirt.shapes import Rule
 from kvirt.spec import VmSpec
+
+if TYPE_CHECKING:
+    from kvirt.guest.guest import Guest
 
 _SAID_IF_SET = ('sublocation', 'placement', 'securitygroups', 'spot', 'iso')
 
@@ -102,15 +105,9 @@ class Preview:
 
     def _login(self, name: str, keywords: Mapping[str, Any], extra: Mapping[str, Any], spec: VmSpec) -> str | None:
         """Return who would log in, having read all that goes into the guest. InvalidInput as in a create."""
-        from kvirt.guest.guest import Guest
         if not isinstance(self._k, Kbase):
             return None
-        image = self._k.image_behind(spec.image)
-        if self._k.pretends and not spec.keys:
-            spec = msgspec.structs.replace(spec, nokeys=True)  # nobody logs in there
-        spec = msgspec.structs.replace(spec, sharedkey=False)  # the pair of a plan is made when its first VM is
-        guest = Guest.prepare(name, spec, basedir=self._basedir, variables={**keywords, **extra, 'name': name},
-                              home=self._home, image=image, native_user=self._k.login_user(image))
+        guest = guest_of(self._k, name, spec, {**keywords, **extra}, self._home, self._basedir)
         return guest.user if guest.kind else None
 
     def _disks(self, spec: VmSpec, flavor: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -145,6 +142,36 @@ class Preview:
                   for net in spec.nets if net.name != 'default' and self._networks is not None
                   and net.name not in self._networks]
         return notes
+
+
+def guest_of(provider: Kbase, name: str, spec: VmSpec, variables: Mapping[str, Any], home: Path, basedir: Path) -> Guest:
+    """Return the guest that VM *name* would have. InvalidInput as in a create."""
+    from kvirt.guest.guest import Guest
+    image = provider.image_behind(spec.image)
+    if provider.pretends and not spec.keys:
+        spec = msgspec.structs.replace(spec, nokeys=True)  # nobody logs in there
+    spec = msgspec.structs.replace(spec, sharedkey=False)  # the pair of a plan is made when its first VM is
+    return Guest.prepare(name, spec, basedir=basedir, variables={**variables, 'name': name}, home=home, image=image,
+                         native_user=provider.login_user(image))
+
+
+def guest_data(provider: Kbase, name: str, spec: VmSpec, variables: Mapping[str, Any], home: Path,
+               basedir: Path) -> dict[str, Any]:
+    """Return what the guest of VM *name* would be told at its first boot.
+
+    ``name``, ``kind`` (None for a guest that is told nothing), ``user``, and ``userdata``, ``metadata``, ``networkdata``
+    where there are some. A VM's host key, id and MAC addresses come with its birth: the key is left out, its own name
+    stands for the id, and cards without an address of their own have made-up ones.
+    """
+    guest = guest_of(provider, name, msgspec.structs.replace(spec, insecure=True), variables, home, basedir)
+    told: dict[str, Any] = {'name': name, 'kind': guest.kind, 'user': guest.user}
+    if guest.kind is None:
+        return told
+    macs = [card.mac or f'52:54:00:00:00:{index:02x}' for index, card in enumerate(spec.cards())]
+    told['userdata'] = guest.user_data(macs)
+    if guest.kind != 'ignition':
+        told |= {'metadata': guest.meta_data(name), 'networkdata': guest.network_config(macs)}
+    return told
 
 
 def rule_text(rule: Rule) -> str:

@@ -93,6 +93,15 @@ class Reach:
         files = (Path(key).expanduser() for key in spec.keys if key.endswith('.pub'))
         return next((str(file.with_suffix('')) for file in files if file.with_suffix('').is_file()), None)
 
+    def _deploy_key(self, spec: VmSpec, keywords: dict[str, Any], provider: Any, basedir: str | Path) -> str:
+        """Add a fresh public key to the *keys* of a VM, and return the private one, which is written nowhere to stay."""
+        from kvirt.guest.keys import HostKey, public_keys
+        pretends = getattr(provider, 'pretends', False) and not spec.keys
+        own = () if pretends else public_keys(spec, home=self.settings.home, basedir=Path(basedir))
+        pair = HostKey.generate()
+        keywords.update(keys=[*own, f'{pair.public} temporary'], nokeys=False)
+        return pair.private
+
     def ssh_target(self, name: str, user: str | None = None, k: Any = None, identity: str | None = None) -> Any:
         """Return how to reach VM *name* by ssh, as a :class:`kvirt.guest.ssh.Target`.
 

@@ -166,7 +166,7 @@ class Settings:
             return 'local' if 'local' in enabled else enabled[0]
         if not enabled:
             raise NotFound('there is no configuration, and libvirt does not run here',
-                           hint="Try 'kvirt -C fake list vm', or add a client: 'kvirt create client kvm NAME'")
+                           hint="'kvirt init' writes one; 'kvirt -C fake list vm' works without")
         raise InvalidInput(f"there are several clients ({', '.join(sorted(enabled))}) and no default one",
                            hint="Name one with -C, or set it: 'kvirt switch client NAME'")
 

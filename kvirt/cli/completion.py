@@ -98,7 +98,13 @@ def _providers(session: Session) -> list[str]:
     return [entry.name for entry in CATALOG]
 
 
+def _confpools(session: Session) -> list[str]:
+    from kvirt.confpools import ConfPools
+    return list(ConfPools(session.settings).all())
+
+
 clients = local(_client_names)
+confpools = local(_confpools)
 configured = local(lambda session: session.settings.clients())
 plans = live(lambda config: {row['plan'] for row in config.k.list() if row.get('plan')})
 profiles = local(lambda session: session.settings.profiles().names())

@@ -14,7 +14,8 @@ from kvirt.names import did_you_mean
 VERB_ALIASES = {'add': 'create', 'run': 'create', 'install': 'create', 'remove': 'delete', 'get': 'list', 'show': 'info'}
 
 NOUN_ALIASES = {
-    'vms': 'vm', 'clients': 'client', 'host': 'client', 'hosts': 'client', 'profiles': 'profile', 'networks': 'network',
+    'vms': 'vm', 'clients': 'client', 'host': 'client', 'hosts': 'client', 'profiles': 'profile', 'confpools': 'confpool',
+    'networks': 'network',
     'net': 'network', 'nets': 'network', 'pools': 'pool', 'images': 'image', 'template': 'image', 'templates': 'image',
     'isos': 'iso', 'disks': 'disk', 'vm-disk': 'disk', 'vm-disks': 'disk', 'nics': 'nic', 'vm-nic': 'nic',
     'vm-nics': 'nic', 'flavors': 'flavor', 'instance-type': 'flavor', 'instance-types': 'flavor', 'offers': 'offer',
@@ -31,6 +32,7 @@ NOUN_ALIASES = {
 
 VERBS: dict[str, str] = {
     'attach': 'Connect a floating address or a load balancer to a VM',
+    'changelog': 'Show what is new in kvirt',
     'check': 'Look for faults in a plan',
     'clone': 'Make a VM from another one',
     'completion': 'Print the completion script of a shell',
@@ -40,10 +42,12 @@ VERBS: dict[str, str] = {
     'detach': 'Take a floating address from a VM',
     'diff': 'Show in what the platforms differ from a plan',
     'disable': 'Leave a client out of what is done on all',
+    'doctor': 'Look for what hinders kvirt here, and tell what mends it',
     'download': 'Bring an image to where VMs are made, or a file from a bucket',
     'enable': 'Take a client in again',
     'export': 'Make an image of a VM, or a plan of what there is',
     'info': 'Show all that is known of something',
+    'init': 'Write the first configuration',
     'list': 'List things',
     'rename': 'Rename things',
     'render': 'Expand the templates of a plan',
@@ -60,16 +64,21 @@ VERBS: dict[str, str] = {
 }
 
 COMMANDS: dict[str, str | dict[str, str]] = {
-    'clone': 'vms_change:clone', 'completion': 'completion:script', 'console': 'console:console',
+    'changelog': 'version:changelog', 'clone': 'vms_change:clone',
+    'completion': 'completion:script', 'console': 'console:console',
+    'doctor': 'doctor:doctor', 'init': 'init:init',
     'serial': 'console:serial', 'ssh': 'ssh:ssh', 'scp': 'ssh:scp', 'version': 'version:version',
     'attach': {'floating-ip': 'floating:attach', 'loadbalancer': 'loadbalancers:attach'},
-    'create': {'vm': 'vms_create:create', 'client': 'clients_create:create', 'profile': 'profiles:create',
+    'create': {'vm': 'vms_create:create', 'vm-data': 'guestdata:of_vm', 'plan-data': 'guestdata:of_plan',
+               'client': 'clients_create:create', 'profile': 'profiles:create',
+               'confpool': 'confpools:create',
                'network': 'networks:create', 'pool': 'pools:create', 'disk': 'disks:create', 'nic': 'nics:create',
                'key': 'keys:create', 'floating-ip': 'floating:create', 'security-group': 'securitygroups:create',
                'subnet': 'subnets:create', 'bucket': 'buckets:create', 'bucket-file': 'buckets:upload',
                'dns': 'dns:create', 'loadbalancer': 'loadbalancers:create', 'snapshot': 'snapshots:create',
                'plan': 'plans:create', 'plan-snapshot': 'plans:create_snapshot'},
     'delete': {'vm': 'vms_change:delete', 'client': 'clients:delete', 'profile': 'profiles:delete',
+               'confpool': 'confpools:delete',
                'network': 'networks:delete', 'pool': 'pools:delete', 'image': 'images:delete', 'iso': 'images:delete_iso',
                'disk': 'disks:delete', 'nic': 'nics:delete', 'orphans': 'orphans:delete', 'key': 'keys:delete',
                'floating-ip': 'floating:delete', 'security-group': 'securitygroups:delete', 'subnet': 'subnets:delete',
@@ -87,7 +96,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
     'info': {'vm': 'vms:info', 'vm-config': 'vms_create:config', 'client': 'clients:info', 'profile': 'profiles:info',
              'network': 'networks:info', 'pool': 'pools:info', 'flavor': 'flavors:info', 'keyword': 'keywords:info',
              'provider': 'providers:info', 'security-group': 'securitygroups:info', 'subnet': 'subnets:info',
-             'plan': 'plans:info'},
+             'plan': 'plans:info', 'confpool': 'confpools:info'},
     'list': {'vm': 'vms:list_', 'client': 'clients:list_', 'profile': 'profiles:list_', 'network': 'networks:list_',
              'pool': 'pools:list_', 'image': 'images:list_', 'iso': 'images:list_iso', 'disk': 'disks:list_',
              'nic': 'nics:list_', 'flavor': 'flavors:list_', 'offer': 'flavors:offers', 'keyword': 'keywords:list_',
@@ -96,7 +105,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
              'security-group': 'securitygroups:list_', 'subnet': 'subnets:list_', 'bucket': 'buckets:list_',
              'bucket-file': 'buckets:list_files', 'dns': 'dns:list_', 'dns-zone': 'dns:list_zones',
              'loadbalancer': 'loadbalancers:list_', 'snapshot': 'snapshots:list_',
-             'plan': 'plans:list_'},
+             'plan': 'plans:list_', 'confpool': 'confpools:list_'},
     'rename': {'vm': 'vms_change:rename'},
     'restart': {'vm': 'vms_change:restart', 'plan': 'plans:restart'},
     'revert': {'snapshot': 'snapshots:revert', 'plan-snapshot': 'plans:revert_snapshot'},
@@ -104,6 +113,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
     'stop': {'vm': 'vms_change:stop', 'plan': 'plans:stop'},
     'switch': {'client': 'clients:switch'},
     'update': {'vm': 'vms_change:update', 'plan': 'plans:update', 'profile': 'profiles:update',
+               'confpool': 'confpools:update',
                'network': 'networks:update', 'nic': 'nics:update', 'disk': 'disks:update',
                'security-group': 'securitygroups:update', 'subnet': 'subnets:update'},
 }

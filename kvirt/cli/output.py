@@ -141,4 +141,4 @@ def _rich_table(titles: Sequence[str], cells: Sequence[Sequence[str]], right: Se
 _SENTENCE = 30  # the width down to which a column of sentences is folded
 _STYLE = {'running': 'green', 'stopped': 'dim', 'failed': 'red', 'pending': 'yellow', 'stopping': 'yellow',
           'terminating': 'yellow', 'suspended': 'yellow', 'unknown': 'magenta', 'supported': 'green', 'never': 'dim',
-          'not yet': 'red'}
+          'not yet': 'red', 'PASS': 'green', 'WARN': 'yellow', 'FAIL': 'red'}

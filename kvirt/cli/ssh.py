@@ -47,6 +47,7 @@ def _reaching(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that ssh and scp share."""
     for decorator in (click.option('--insecure', is_flag=True, help="Do not verify the VM's host key."),
                       click.option('-p', '--port', type=click.IntRange(1, 65535), help='Port of ssh.'),
+                      click.option('-J', '--jump', metavar='[USER@]HOST[:PORT]', help='Host to jump over.'),
                       click.option('-u', '-l', '--user', metavar='NAME', help='User to log in as.'),
                       click.option('-i', '--identityfile', metavar='FILE', help='Private key to use.')):
         function = decorator(function)
@@ -96,7 +97,7 @@ def _is_remote(path: str) -> bool:
 
 
 def _target(session: Session, where: str, *, user: str | None, port: int | None, identityfile: str | None,
-            insecure: bool) -> tuple[Kconfig, Target]:
+            insecure: bool, jump: str | None) -> tuple[Kconfig, Target]:
     from kvirt.guest.ssh import learn
     before, _, name = where.rpartition('@')
     if name:
@@ -106,7 +107,7 @@ def _target(session: Session, where: str, *, user: str | None, port: int | None,
             raise InvalidInput(f'{word!r} is neither a user nor a VM')
     vm = one(session, name or None)
     target = vm.config.ssh_target(vm.name, user=user or before or None)
-    changes = {'port': port, 'identity': identityfile, 'insecure': insecure or None}
+    changes = {'port': port, 'identity': identityfile, 'insecure': insecure or None, 'jump': jump}
     target = replace(target, **{key: value for key, value in changes.items() if value is not None})
     learn(target, vm.config.known_hosts)
     return vm.config, target

@@ -35,7 +35,7 @@ class Order:
     custom: dict[str, Any] | None = None
 
 
-def _layers(function: Callable[..., Any]) -> Callable[..., Any]:
+def layers(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say what a VM is made of."""
     for decorator in (click.option('--profilefile', metavar='FILE', help='Use the one profile in this file.'),
                       name_option('-p', '--profile', help='Profile to use.', complete=profiles),
@@ -46,7 +46,7 @@ def _layers(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @command('vm', parameters=True, example='kvirt create vm -i debian12 -P memory=2g -P disks=[20,5] web --wait')
 @name_argument(required=False)
-@_layers
+@layers
 @click.option('-c', '--count', type=int, help='Make several: NAME-0, NAME-1, ...')
 @click.option('--force', is_flag=True, help='Delete a VM of this name first.')
 @click.option('-k', '--keep', is_flag=True, help='With --force, keep its disks but the root one.')
@@ -60,7 +60,7 @@ def create(session: Session, name: str | None, profile: str | None, profilefile:
 
     -P sets keywords ('kvirt list keyword' shows them), variables of templates, and in UPPERCASE the guest's environment.
     """
-    order = _order(session, name, profile, profilefile, image)
+    order = order_of(session, name, profile, profilefile, image)
     if count is not None and (console or serial):
         raise InvalidInput('--console and --serial are for one VM')
     _refuse_nothing_to_boot(order)
@@ -86,13 +86,13 @@ def create(session: Session, name: str | None, profile: str | None, profilefile:
 
 @command('vm-config', parameters=True, example='kvirt info vm-config -p small -P memory=2g web')
 @name_argument(required=False)
-@_layers
+@layers
 def config(session: Session, name: str | None, profile: str | None, profilefile: str | None, image: str | None) -> int:
     """Show what a VM would be made of, and the layer that each value comes from."""
-    return _show(session, _order(session, name, profile, profilefile, image))
+    return _show(session, order_of(session, name, profile, profilefile, image))
 
 
-def _order(session: Session, name: str | None, profile: str | None, profilefile: str | None,
+def order_of(session: Session, name: str | None, profile: str | None, profilefile: str | None,
            image: str | None) -> Order:
     values = session.parameters(implicit=True)
     # As in kcli, these three may also be parameters.

@@ -139,3 +139,15 @@ def test_exit_codes_are_those_of_the_command(reach: Run, tmp_path: Path) -> None
     ssh.write_text('#!/bin/sh\nexit 42\n')
     ssh.chmod(0o755)
     assert reach('ssh', 'web', 'false', path=f"{tmp_path}:{os.environ['PATH']}").code == 42
+
+
+@pytest.mark.parametrize('words', [('ssh', '-J', 'ada@gate:2222', 'web', 'uptime'),
+                                   ('scp', '-J', 'ada@gate:2222', 'x', 'web:')])
+def test_a_host_to_jump_over(called: Called, words: tuple[str, ...]) -> None:
+    arguments = called(*words, '--insecure')
+    assert arguments[arguments.index('-J') + 1] == 'ada@gate:2222'
+
+
+def test_what_is_no_host_to_jump_over(reach: Run) -> None:
+    done = reach('ssh', '--insecure', '-J', '-oProxyCommand=x', 'web')
+    assert done.code == 2 and 'no host to jump over' in done.err

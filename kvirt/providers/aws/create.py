@@ -18,7 +18,7 @@ from kvirt.base.flavors import CHEAPEST
 from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.guest.guest import Guest
 from kvirt.parallel import in_parallel
-from kvirt.providers.aws.account import pages, tags_of, to_tags
+from kvirt.providers.aws.account import pages, to_tags
 from kvirt.providers.aws.addresses import Addresses
 from kvirt.providers.aws.dns import Dns
 from kvirt.providers.aws.flavors import Flavors
@@ -30,7 +30,9 @@ from kvirt.providers.aws.storage import Storage
 from kvirt.providers.aws.volumes import block_device, free_device, volume_type
 from kvirt.providers.aws.wellknown import native_arch
 from kvirt.providers.families import boto
+from kvirt.providers.families.births import CloudDelete
 from kvirt.providers.families.cloud import NO_HYPERVISOR, check_user_data, refuse
+from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.marks import MAKER, MARK, fields_of, maker, new_request
 from kvirt.providers.families.volumes import Volume
 from kvirt.shapes import Flavor
@@ -47,7 +49,7 @@ _NOT_HERE = {**{key: why for key, why in NO_HYPERVISOR.items() if key != 'pool'}
              'diskinterface': 'it decides how disks are connected'}
 
 
-class Create(Names, Flavors, Storage, SecurityGroups, Addresses, Dns):
+class Create(CloudDelete, Names, Flavors, Storage, SecurityGroups, Addresses, Dns):
     """Create and delete."""
 
     @waits
@@ -176,22 +178,23 @@ class Create(Names, Flavors, Storage, SecurityGroups, Addresses, Dns):
         if made:
             self.ec2.terminate_instances(InstanceIds=made)
 
-    def _delete(self, name: str, snapshots: bool = False) -> Mapping[str, Any] | None:
-        instance = self.instance(name)
-        ec2 = self.ec2_of(instance)
-        taken = self.snapshots_of_vm(instance)
-        if taken and not snapshots:
-            raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
-        kept = [each['Ebs']['VolumeId'] for each in instance.get('BlockDeviceMappings', ())
-                if not each['Ebs'].get('DeleteOnTermination')]
-        # What belongs to it goes first: were it left when the VM is gone, nobody would know what it was for.
-        self.detach_addresses(instance)
-        self.forget_records(tags_of(instance))
-        for snapshot in taken:
-            ec2.delete_snapshot(SnapshotId=snapshot['SnapshotId'])
-        ec2.terminate_instances(InstanceIds=[instance['InstanceId']])
-        self.reap_groups(instance['Region'])
-        return {'kept': kept} if kept else None
+    def copies_of(self, machine: Machine) -> list[dict[str, Any]]:
+        return [{**each, 'Region': machine.native['Region']} for each in self.snapshots_of_vm(machine.native)]
+
+    def drop_copy(self, copy: Mapping[str, Any]) -> None:
+        self.ec2_of(copy).delete_snapshot(SnapshotId=copy['SnapshotId'])
+
+    def its_volumes(self, machine: Machine) -> tuple[list[Volume], list[str]]:
+        """Return none that has to be deleted: EC2 does that itself to those that are marked for it."""
+        return [], [each['Ebs']['VolumeId'] for each in machine.native.get('BlockDeviceMappings', ())
+                    if not each['Ebs'].get('DeleteOnTermination')]
+
+    def drop_vm(self, machine: Machine) -> None:
+        self.detach_addresses(machine.native)
+        self.ec2_of(machine.native).terminate_instances(InstanceIds=[machine.id])
+
+    def forget_vm(self, machine: Machine) -> None:
+        self.reap_groups(machine.native['Region'])
 
 
 def _refuse(spec: VmSpec) -> None:

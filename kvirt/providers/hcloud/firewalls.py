@@ -72,14 +72,6 @@ class Firewalls(SharedGroups, SharedKeys, Account):
             if all(use.type == 'server' and str(use.server.id) in but_by for use in firewall.applied_to or ()):
                 yield mapping.group(firewall)
 
-    def has_vms(self, but: Collection[str] = ()) -> bool:
-        return any(str(server.id) not in but for server in self.conn.servers.get_all(label_selector=marks.MARK))
-
-    def reap(self) -> None:
-        """Remove what VMs shared and none needs any more. What is in use again by now stays."""
-        self.reap_groups()
-        self.reap_keys()
-
 
 def _native_rules(wanted: Iterable[Rule]) -> list[FirewallRule]:
     """Return rules as the platform writes them. What no rule lets in is dropped, and all may go out."""
