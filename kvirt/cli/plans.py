@@ -44,6 +44,11 @@ def _carried_out(function: Callable[..., Any]) -> Callable[..., Any]:
                         help='Work on that many entries at a time.')(function)
 
 
+def _pruning(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that deletes what left the file of a plan."""
+    return click.option('--prune', is_flag=True, help='Delete what the plan made and its file no longer names.')(function)
+
+
 def _trusted(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the option that lets a plan run commands on this machine."""
     return click.option('--trust', is_flag=True, help='Let the plan run its script, and one from elsewhere its commands, '
@@ -81,20 +86,23 @@ def _opened(session: Session, name: str | None, inputfile: tuple[str, ...], url:
 @_source
 @_carried_out
 @click.option('--dry-run', is_flag=True, help='Show what would be made and what a month of it costs; make nothing.')
+@_pruning
 @_trusted
 def create(session: Session, name: str | None, inputfile: tuple[str, ...], url: str | None, compat: bool,
-           parallel: int, dry_run: bool, trust: bool) -> int:
+           parallel: int, dry_run: bool, prune: bool, trust: bool) -> int:
     """Make what a plan says, as parallel as its entries allow. What is there already stays as it is.
 
     What fails makes only what needs it be left out, and the exit code 4. The same command again goes on with it.
     """
     plan = _opened(session, name, inputfile, url, compat, trust=None if dry_run else trust)
     if dry_run:
-        _differences(session, plan, {key: change for key, change in plan.diff().items() if change.action == 'create'},
-                     empty='Everything is there')
+        _differences(session, plan, {key: change for key, change in plan.diff(prune=prune).items()
+                                     if change.action in ('create', 'delete')}, empty='Everything is there')
         return 0
+    if prune:
+        _ask_to_prune(session, plan.diff(prune=True))
     with view(session, plan.name) as sink:
-        summary = plan.create(sink, parallel=parallel)
+        summary = plan.create(sink, parallel=parallel, prune=prune)
     return _told(session, plan.name, summary)
 
 
@@ -103,12 +111,14 @@ def create(session: Session, name: str | None, inputfile: tuple[str, ...], url: 
 @_source
 @_carried_out
 @click.option('--replace', is_flag=True, help='Delete and make again what can not be changed; its disks are lost.')
+@_pruning
 @_trusted
 def update(session: Session, name: str | None, inputfile: tuple[str, ...], url: str | None, compat: bool,
-           parallel: int, replace: bool, trust: bool) -> int:
+           parallel: int, replace: bool, prune: bool, trust: bool) -> int:
     """Make what is missing of a plan, and change what is not as it says: exactly what 'diff plan' shows."""
     plan = _opened(session, name, inputfile, url, compat, trust=trust)
-    changes = plan.diff()
+    changes = plan.diff(prune=prune)
+    _ask_to_prune(session, changes)
     replaced = [key for key, change in changes.items() if change.action == 'replace']
     if replaced and replace:
         session.confirm(f"Delete and make again {', '.join(f'{kind} {called}' for kind, called in replaced)}?")
@@ -122,10 +132,12 @@ def update(session: Session, name: str | None, inputfile: tuple[str, ...], url: 
 @command('plan', parameters=True, example='kvirt diff plan -f web.yml shop')
 @name_argument(required=False)
 @_source
-def diff(session: Session, name: str | None, inputfile: tuple[str, ...], url: str | None, compat: bool) -> int:
+@_pruning
+def diff(session: Session, name: str | None, inputfile: tuple[str, ...], url: str | None, compat: bool,
+         prune: bool) -> int:
     """Show in what the platforms differ from a plan. The exit code is 0 when in nothing, and 3 otherwise."""
     plan = _opened(session, name, inputfile, url, compat)
-    return _differences(session, plan, plan.diff(), empty='Nothing differs')
+    return _differences(session, plan, plan.diff(prune=prune), empty='Nothing differs')
 
 
 @command('plan', parameters=True, example='kvirt check plan -f web.yml')
@@ -306,6 +318,13 @@ def export(session: Session, name: str) -> int:
 
 # telling
 
+def _ask_to_prune(session: Session, changes: Mapping[Any, Any]) -> None:
+    """Ask if what left the file of a plan is to go."""
+    doomed = [f'{kind} {name}' for (kind, name), change in changes.items() if change.action == 'delete']
+    if doomed:
+        session.confirm(f"Delete {', '.join(doomed)}?")
+
+
 def _differences(session: Session, plan: Plan, changes: Mapping[Any, Any], *, empty: str) -> int:
     rows = []
     for (kind, name), change in changes.items():
@@ -319,7 +338,7 @@ def _differences(session: Session, plan: Plan, changes: Mapping[Any, Any], *, em
         return 3 if rows else 0
     if not rows:
         session.say(empty)
-    signs = {'create': '+', 'update': '~', 'replace': '!', 'nothing': ' '}
+    signs = {'create': '+', 'update': '~', 'replace': '!', 'delete': '-', 'nothing': ' '}
     for row in rows:
         click.echo(f"{signs[row['action']]} {row['type']} {row['name']}{': ' if row['reason'] else ''}{row['reason']}")
         for each in row['changes']:

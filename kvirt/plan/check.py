@@ -17,6 +17,7 @@ from kvirt.plan.kinds.services import BucketItem, DnsItem, LoadBalancerItem, Sec
 from kvirt.plan.kinds.vm import VmItem
 from kvirt.plan.parse import Entry
 from kvirt.plan.scope import Scope
+from kvirt.yamlfile import Document
 
 ITEMS: Mapping[str, type[Item]] = {item.kind: item for item in (
     VmItem, NetworkItem, PoolItem, ImageItem, DiskItem, BucketItem, DnsItem, SecurityGroupItem, LoadBalancerItem,
@@ -43,6 +44,14 @@ class Checked:
                 first, then = (need, key) if self.items[key].outlives(need) else (key, need)
                 turned[then].add(first)
         return turned
+
+
+def noted_item(thing: Mapping[str, str], scope: Scope) -> Item:
+    """Return what the ledger says that the plan made, though its file no longer names it."""
+    kind, name, client = thing['type'], thing['name'], thing['client']
+    values = {'name': name, 'client': client, **({'domain': thing['zone']} if 'zone' in thing else {}),
+              **({'ports': [1]} if kind == 'loadbalancer' else {})}
+    return ITEMS[kind](Entry(kind, f'{name} on {client}', values, Document({}, 'ledger', {})), scope)
 
 
 def check(entries: Iterable[Entry], scope: Scope, found: Sequence[Problem] = ()) -> Checked:

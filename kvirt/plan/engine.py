@@ -11,11 +11,11 @@ from typing import Any
 from kvirt.errors import InvalidInput, NotFound, Problem
 from kvirt.guest.keys import forget_shared_key
 from kvirt.names import did_you_mean
-from kvirt.plan.check import Checked, check
+from kvirt.plan.check import Checked, check, noted_item
 from kvirt.plan.events import Event, Key, Sink, Verb
 from kvirt.plan.execute import Step, Summary, Tell, execute
 from kvirt.plan.expand import expand
-from kvirt.plan.found import Found, deleted, told_apart
+from kvirt.plan.found import Found, deleted, removable, told_apart
 from kvirt.plan.kinds.item import Change, Item
 from kvirt.plan.locate import Source
 from kvirt.plan.parse import Entry
@@ -75,22 +75,30 @@ class Plan:
 
     # carrying out
 
-    def create(self, sink: Sink = silent, *, parallel: int = PARALLEL) -> Summary:
-        """Make what is not there, as parallel as what needs what allows. What a killed run left half made goes first."""
+    def create(self, sink: Sink = silent, *, parallel: int = PARALLEL, prune: bool = False) -> Summary:
+        """Make what is not there, as parallel as what needs what allows. What a killed run left half made goes first.
+
+        With *prune* what the plan once made, and no longer names, is deleted.
+        """
         self.scope.forget()
         self._clear()
-        return self._run('create', self.checked.needs, lambda item: item.ensure, sink, parallel)
+        further = self._surplus() if prune else {}
+        return self._run('create', lambda item: item.ensure, sink, parallel, further)
 
-    def diff(self) -> dict[Key, Change]:
-        """Return what there is to do with each entry. Reads only."""
+    def diff(self, *, prune: bool = False) -> dict[Key, Change]:
+        """Return what there is to do with each entry; with *prune* also what is there and no longer named. Reads only."""
         self.scope.forget()
-        return {item.key: _compared(item) for item in self.checked.in_order()}
+        changes = {item.key: _compared(item) for item in self.checked.in_order()}
+        return {**changes, **dict.fromkeys(self._surplus() if prune else (), Change('delete', reason='is not in its file'))}
 
     def costs(self, changes: Mapping[Key, Change]) -> tuple[dict[str, float], list[str]]:
         """Return what *changes* cost more each month, by currency, and what no price is told for. Reads only."""
         sums: dict[str, float] = {}
         unknown: list[str] = []
         for key, change in changes.items():
+            if key not in self.checked.items:
+                unknown += [f'{key[0]} {key[1]}, which is deleted']
+                continue
             cost = self.checked.items[key].cost(change)
             unknown += cost.unknown
             if cost.monthly:
@@ -102,6 +110,7 @@ class Plan:
                replace: bool = False) -> Summary:
         """Do what ``diff`` returned; replacements only with *replace*, since what was on a VM's disks is lost."""
         self._clear()
+        surplus = self._surplus() if any(change.action == 'delete' for change in changes.values()) else {}
 
         def work(item: Item) -> Callable[[Tell], Result]:
             change = changes.get(item.key, Change('nothing'))
@@ -110,7 +119,7 @@ class Plan:
             return partial(item.mend, change)
         verbs: dict[Key, Verb] = {key: 'replace' if change.action == 'replace' else 'update' if change.action == 'update'
                                   else 'create' for key, change in changes.items()}
-        return self._run(verbs, self.checked.needs, work, sink, parallel)
+        return self._run(verbs, work, sink, parallel, {key: surplus[key] for key in changes if key in surplus})
 
     def doomed(self, *, unmarked: bool = False) -> list[Key]:
         """Return the entries that ``delete`` would remove. Reads only."""
@@ -147,10 +156,33 @@ class Plan:
                 Result.of(config.k.delete_orphans()).expect()
                 self.scope.live(config).forget()
 
-    def _run(self, verbs: Verb | Mapping[Key, Verb], needs: Mapping[Key, Iterable[Key]],
-             work: Callable[[Item], Callable[[Tell], Result]], sink: Sink, parallel: int) -> Summary:
+    def _surplus(self) -> dict[Key, Callable[[Tell], Result]]:
+        """Return what the plan made and no longer names, and what deletes each: by its mark, or by the ledger."""
+        items = self.checked.items
+        mine = {(item.kind, item.name, item.config.client) for item in items.values()}
+        configs = {config.client: config for config in (self.scope.config, *self.scope.used())}
+        others = [thing for thing in removable(self.name, list(configs.values()))
+                  if (thing.kind, thing.name, thing.config.client) not in mine
+                  and ('loadbalancer', thing.name, thing.config.client) not in mine]
+        surplus: dict[Key, Callable[[Tell], Result]] = {
+            thing.key: partial(deleted, thing) for thing in told_apart(others, items)}
+        noted = [item.thing for item in items.values()]
+        for thing in self.scope.ledger.all():
+            if thing not in noted and thing['client'] in configs:
+                item = noted_item(thing, self.scope)
+                if item.present():
+                    surplus[item.key] = partial(_removed, item, False)
+        return surplus
+
+    def _run(self, verbs: Verb | Mapping[Key, Verb], work: Callable[[Item], Callable[[Tell], Result]], sink: Sink,
+             parallel: int, surplus: Mapping[Key, Callable[[Tell], Result]]) -> Summary:
+        """Work on all entries, and then delete what is *surplus*: networks and the like after the VMs."""
+        needs = self.checked.needs
         steps = [Step(key, verbs if isinstance(verbs, str) else verbs.get(key, 'create'), work(item), tuple(needs[key]))
                  for key, item in self.checked.items.items()]
+        vms = [key for key in (*self.checked.items, *surplus) if key[0] == 'vm']
+        steps += [Step(key, 'delete', delete, () if key[0] in ('vm', 'dns', 'loadbalancer') else tuple(vms))
+                  for key, delete in surplus.items()]
         return execute(steps, sink, parallel=parallel)
 
 

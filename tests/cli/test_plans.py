@@ -371,6 +371,37 @@ class TestDeleting:
         assert made('delete', 'plan', '-y', 'shop').code == 0
         assert 'net' in made('list', 'network', '-o', 'name').out.split()
 
+    def test_what_left_the_file_goes_when_asked(self, made: Run) -> None:
+        words = ('-f', 'shop.yml', '-P', 'workers=2')
+        Path('shop.yml').write_text(SHOP.replace('www:', '#').replace('db:', '#'))
+        assert made('diff', 'plan', *words).code == 0
+        done = made('diff', 'plan', *words, '--prune')
+        assert (done.code, done.out) == (3, '- vm db: is not in its file\n- dns www on lab: is not in its file\n')
+        assert '- vm db' in made('create', 'plan', *words, '--prune', '--dry-run').out
+        for verb in ('create', 'update'):
+            done = made(verb, 'plan', *words, '--prune')
+            assert (done.code, len(vms(made))) == (2, 3)
+            assert 'Delete vm db, dns www on lab?' in done.errors[0]
+        assert made('update', 'plan', *words, '--prune', '-y').code == 0
+        assert vms(made) == ['web-0', 'web-1']
+        assert made('diff', 'plan', *words, '--prune').code == 0
+
+    def test_what_can_bear_no_mark_is_told_when_it_stays(self, made: Run) -> None:
+        done = made('delete', 'plan', '-y', 'shop')
+        assert 'Still there: loadbalancer front, dns www. With its file (-f) they go as well' in done.err
+        assert made('delete', 'plan', '-y', 'shop', '-f', 'shop.yml').code == 0
+        assert made('list', 'lb', '-o', 'name').out == ''
+
+    def test_what_was_there_before_stays_unless_that_is_said(self, kvirt: Run, shop: Path) -> None:
+        assert kvirt('create', 'lb', 'front', '-P', 'ports=[80]').code == 0
+        assert kvirt('create', 'plan', '-f', 'shop.yml').code == 0
+        assert '1 load balancer' not in kvirt('delete', 'plan', '-f', 'shop.yml').errors[0]
+        assert kvirt('delete', 'plan', '-y', '-f', 'shop.yml').code == 0
+        assert kvirt('list', 'lb', '-o', 'name').out == 'front\n'
+        assert '1 load balancer' in kvirt('delete', 'plan', '-f', 'shop.yml', '--unmarked').errors[0]
+        assert kvirt('delete', 'plan', '-y', '-f', 'shop.yml', '--unmarked').code == 0
+        assert kvirt('list', 'lb', '-o', 'name').out == ''
+
     def test_a_replacement_is_asked_for(self, kvirt: Run, home: Path) -> None:
         Path('kvirt_plan.yml').write_text('a: {image: debian12}\n')
         assert kvirt('create', 'plan', 'shop').code == 0

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from kvirt.errors import Conflict, InvalidInput, MissingDependency, NotFound, Problem, Unavailable
+from kvirt.errors import Conflict, InvalidInput, KvirtError, MissingDependency, NotFound, Problem, Unavailable
 from kvirt.plan.kinds.item import Change, Difference, Item, NamedKeys, Tell
 from kvirt.result import Result
 from kvirt.spec import doc, texts
@@ -135,7 +135,12 @@ class ContainerItem(Item):
             words += [word for value in values if value != 'default' for word in (flag, value)]
         for port in keys.ports:
             words += ['-p', port if ':' in port else f'{port}:{port}']
-        self._engine(*words, str(keys.image), *keys.cmds)
+        try:
+            self._engine(*words, str(keys.image), *keys.cmds)
+        except KvirtError:  # engines leave a container behind that they could not start
+            if self.made():
+                self._engine('rm', '-f', self.name, check=False)
+            raise
         if not self.exists():
             raise NotFound(f'container {self.name} is not there after it was started')
         return Result.success()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any
 
 from kvirt import units
-from kvirt.errors import InvalidInput, Problem
+from kvirt.errors import Conflict, InvalidInput, Problem, TimedOut
 from kvirt.plan.events import Key
 from kvirt.plan.kinds.item import Change, Difference, Item, NamedKeys, Tell, attempt
 from kvirt.result import Result
 from kvirt.spec import doc, texts
+from kvirt.wait import until
+
+_FOR_DISKS = 120.0
 
 
 def one_cidr(value: Any) -> str:
@@ -197,4 +201,16 @@ class DiskItem(Item):
         return need[0] == 'vm'  # a disk that a VM has can't be deleted
 
     def delete(self, tell: Tell) -> Result:
-        return attempt(self.k.delete_disk, None, self.name, self.keys.pool)
+        """Remove it. A VM that was just deleted may hold it for a little longer, where that takes the platform a while."""
+        gone: list[Result] = []
+
+        def tried() -> bool:
+            gone.append(attempt(self.k.delete_disk, None, self.name, self.keys.pool))
+            if gone[-1].ok or gone[-1]['error'] != Conflict.__name__:
+                return True
+            self.live.forget()
+            return bool(set(self._holders()) & set(self.live.vms()))
+        with contextlib.suppress(TimedOut):
+            until(tried, what=f'disk {self.name} being let go', timeout=_FOR_DISKS,
+                  tick=lambda seconds: tell(f'waiting for VMs to let go of it, {seconds:.0f} s'))
+        return gone[-1]

@@ -186,6 +186,15 @@ class TestContainers:
         program(programs, 'podman', 'import sys\nif sys.argv[1] == "run":\n    sys.exit("no such image")\n')
         assert 'no such image' in opened(self.PLAN).create().failed['container', 'web']['reason']
 
+    def test_what_could_not_be_started_is_not_left_behind(self, opened: Opened, programs: Path, state: Path,
+                                                          tmp_path: Path) -> None:
+        engine = ENGINE.format(state=str(tmp_path / 'state.json'))
+        program(programs, 'podman', f'{engine}\nif words[0] == "run":\n    sys.exit("crun: no such file")\n')
+        assert 'crun: no such file' in opened(self.PLAN).create().failed['container', 'web']['reason']
+        assert json.loads(state.read_text()) == {}
+        program(programs, 'podman', engine)
+        assert opened(self.PLAN).create().changed() == [('container', 'web')]
+
     def test_without_an_engine_it_says_how_to_get_one(self, opened: Opened, tmp_path: Path,
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv('PATH', os.fspath(tmp_path))
