@@ -25,7 +25,7 @@ from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.domain import Disk, Domain, Journal, Nic, random_mac
 from kvirt.providers.kvm.host import Host
 from kvirt.providers.kvm.images import Images
-from kvirt.providers.kvm.networks import Networks
+from kvirt.providers.kvm.reservations import FIELD, Reservations, text_of
 from kvirt.providers.kvm.storage import clone_size, volume_format
 from kvirt.spec import DiskSpec, NetSpec, VmSpec
 from kvirt.undo import Undo
@@ -66,13 +66,14 @@ class Copy:
     seed: bool
 
 
-class Create(Networks, Images, Host):
+class Create(Reservations, Images, Host):
     """Create, clone and delete."""
 
     def _create(self, name: str, spec: VmSpec, guest: Guest) -> Mapping[str, Any] | None:
         self.refuse_existing(name)
         host = self.host_for(spec)
         nics = [self.card(net) for net in spec.cards()]
+        reserved = self.reservations(name, spec, nics)
         volumes = [self.planned(name, index, disk, spec) for index, disk in enumerate(self._disks(spec))]
         iso = [domain.cdrom(self.iso_path(spec.iso), host)] if spec.iso else []
         fresh = spec.uuid or str(uuids.uuid4())
@@ -86,10 +87,12 @@ class Create(Networks, Images, Host):
         journal = journals.begin([*made, *([(spec.pool, seed_name)] if seed is not None else [])])
         root = domain.build(name, fresh, spec, host, [*(volume.device for volume in volumes), *iso], nics,
                             self._seed_device(pool, seed_name, volumes, host) if seed is not None else None,
-                            self.fields(spec, guest), journal.to_element())
+                            {**self.fields(spec, guest), **({FIELD: text_of(reserved)} if reserved else {})},
+                            journal.to_element())
         with Undo().translating(self.translate) as undo:
             undo.add(f'VM {name}', lambda: self.remove(fresh))
             native = self.define(name, root)
+            self.reserve(reserved, spec)
             for volume in volumes:
                 if not volume.existing:
                     self._make(native, volume, journal)
@@ -156,6 +159,7 @@ class Create(Networks, Images, Host):
             except libvirt.libvirtError:
                 if native.isActive():
                     raise
+        self.release(view)
         self.release_leases(view)
         volumes, kept = self.owned(view)
         shared = self._shared(view)
@@ -277,7 +281,7 @@ class Create(Networks, Images, Host):
         copies = list(self._copies(view, new))
         guest = self._reborn(view, new, macs) if view.seed_pool else None
         journal = journals.begin((copy.pool, copy.name) for copy in copies)
-        info = {key: value for key, value in view.info.items() if key not in ('ip', 'hostkey')}
+        info = {key: value for key, value in view.info.items() if key not in ('ip', 'hostkey', FIELD)}
         info |= {'creationdate': domain.creation_date(datetime.now(timezone.utc))} if info else {}
         if guest and guest.host_key:
             info['hostkey'] = guest.host_key.fingerprint
