@@ -26,7 +26,7 @@ from kvirt.providers.kvm.domain import Disk, Domain, Journal, Nic, random_mac
 from kvirt.providers.kvm.host import Host
 from kvirt.providers.kvm.images import Images
 from kvirt.providers.kvm.reservations import FIELD, Reservations, text_of
-from kvirt.providers.kvm.storage import clone_size, volume_format
+from kvirt.providers.kvm.storage import below, clone_size, volume_format
 from kvirt.spec import DiskSpec, NetSpec, VmSpec
 from kvirt.undo import Undo
 
@@ -215,6 +215,10 @@ class Create(Reservations, Images, Host):
         volume_name = safe_name('volume', disk.name) if disk.name else f'{name}_{index}.img'
         there = self.find_volume(volume_name, pool.name(), refresh=False)
         if there is not None and not disk.name:
+            users = self.users_of(there.path())  # one that was renamed keeps its disks as they are called
+            if users:
+                raise AlreadyExists(f"volume {volume_name} exists in pool {pool.name()}, and is a disk of "
+                                    f"{', '.join(users)}", hint='Give the disk a name')
             raise AlreadyExists(f'volume {volume_name} exists in pool {pool.name()}',
                                 hint='It is not one of a VM that exists; delete it, or give the disk a name')
         if there is not None:
@@ -280,6 +284,7 @@ class Create(Reservations, Images, Host):
         fresh, macs = str(uuids.uuid4()), [random_mac() for _ in view.nics]
         copies = list(self._copies(view, new))
         guest = self._reborn(view, new, macs) if view.seed_pool else None
+        own = set(self.paths_of(view))
         journal = journals.begin((copy.pool, copy.name) for copy in copies)
         info = {key: value for key, value in view.info.items() if key not in ('ip', 'hostkey', FIELD)}
         info |= {'creationdate': domain.creation_date(datetime.now(timezone.utc))} if info else {}
@@ -294,21 +299,23 @@ class Create(Reservations, Images, Host):
                 if copy.seed and guest:
                     self.make_seed(self.pool(copy.pool), copy.name, guest.seed(macs, fresh))
                 else:
-                    self.copy_volume(self.pool(copy.pool), copy.name, copy.original, full)
+                    # What lies below a snapshot goes with the VM that is copied, so a copy may not stand on it.
+                    on_own = below(copy.original) in own
+                    self.copy_volume(self.pool(copy.pool), copy.name, copy.original, full or on_own)
             if start:
                 made.create()
             self.finish(made, journal)
         return {'id': fresh, 'name': new, **({'hostkey': guest.host_key.public} if guest and guest.host_key else {})}
 
     def _copies(self, view: Domain, new: str) -> Iterator[Copy]:
-        """Yield a copy for each writable disk of a VM, and for its seed; what else it has is shared."""
+        """Yield a copy for each writable disk of a VM, and for its seed; what else it has, and shares, is shared."""
         for index, disk in enumerate(disk for disk in view.disks if disk.path or disk.volume):
             volume = self.volume_of(disk)
             if volume is None:
                 raise NotFound(f'disk {disk.target} of VM {view.name} is in no pool, so it can not be copied')
             pool = volume.storagePoolLookupByVolume()
             seed = volume.name().endswith('.iso') and view.seed_pool == pool.name()
-            if not seed and (disk.readonly or disk.device != 'disk'):
+            if not seed and (disk.readonly or disk.device != 'disk' or disk.shared):
                 continue
             name = f'{new}.iso' if seed else f'{new}_{index}.img'
             if self.find_volume(name, pool.name(), refresh=False) is not None:
