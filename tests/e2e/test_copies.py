@@ -101,3 +101,11 @@ def test_variables_of_uefi_are_not_left_to_the_next_vm_of_that_name(kvm: Kvirt, 
     kvm.start(new).expect()
     kvm.delete(new).expect()
     assert not [path.name for path in folder.iterdir() if path.name.startswith(prefix)]
+
+
+def test_a_vm_of_kcli_keeps_its_disks_when_it_gets_another(kvm: Kvirt, prefix: str) -> None:
+    name = f'{prefix}-a'
+    kvm.create(name, **BARE).expect()
+    kvm.domain_of(name).setMetadata(2, None, JOURNAL_PREFIX, JOURNAL_URI, 2)
+    kvm.add_disk(name, 1).expect()
+    assert 'kept' not in kvm.delete(name).expect()

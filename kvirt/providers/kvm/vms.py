@@ -179,7 +179,7 @@ class Vms(Snapshots):
         self.refuse_existing(new)
         if native.isActive():
             raise Conflict(f'VM {name} is running', hint='Stop it first')
-        if native.listAllSnapshots(0):
+        if self._snapshots(native):
             raise Conflict(f'VM {name} has snapshots, and libvirt renames none that has', hint='Delete them first')
         view = self.persistent(native)
         if view.journal is None and view.info:
