@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import libvirt
 import pytest
 
+from kvirt.errors import Conflict
 from kvirt.providers.kvm import Kvirt
 from kvirt.providers.kvm.domain import to_text
 from kvirt.providers.kvm.netxml import network_element
@@ -143,3 +144,17 @@ def test_addresses_are_reserved_and_given_back(kvm: Kvirt, prefix: str) -> None:
 def test_addresses_that_can_not_be_reserved(kvm: Kvirt, prefix: str, keywords: dict[str, Any], fragment: str) -> None:
     refused = kvm.create(f'{prefix}-a', **{**BARE, **keywords})
     assert refused['error'] == 'InvalidInput' and fragment in f"{refused['reason']} {refused}"
+
+
+def test_a_create_that_fails_gives_addresses_back(kvm: Kvirt, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise Conflict('a volume can not be made')
+    net = f'{prefix}-net'
+    kvm.create_network(net, cidr=CIDR).expect()
+    monkeypatch.setattr(kvm, '_make', fail)
+    card = {'name': net, 'ip': '10.213.77.9', 'netmask': 24}
+    refused = kvm.create(f'{prefix}-a', **{**BARE, 'nets': [card], 'reserveip': True, 'reservedns': True})
+    assert refused['error'] == 'Conflict'
+    assert hosts(kvm, net) == ([], [])
+    assert not kvm.exists(f'{prefix}-a')
+    kvm.delete_network(net).expect()
