@@ -318,6 +318,8 @@ class VmSpec(msgspec.Struct, frozen=True, kw_only=True):
     boot_order: Annotated[tuple[Literal['hd', 'cdrom', 'network', 'fd'], ...], doc('hardware', 'Boot devices, in order')] = ()
     uuid: Annotated[str | None, doc('hardware', 'UUID of the VM; a fresh one when absent')] = None
     sharedfolders: Annotated[tuple[str, ...], doc('hardware', 'Folders of the host, mounted at the same path in the guest', texts)] = ()
+    reserveip: Annotated[bool, doc('hardware', 'Keep the static addresses of the cards for the VM in the DHCP of its networks')] = False
+    reservedns: Annotated[bool, doc('hardware', 'Answer for the name of the VM with them in the DNS of its networks')] = False
 
     # cloud
     ports: Annotated[tuple[Rule, ...], doc('cloud', "Ports let in beside ssh's: 80, '8000-8100', '53/udp', icmp, or a rule with a cidr", rules)] = ()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import subprocess
 from typing import Any
+from xml.etree import ElementTree
 
+import libvirt
 import pytest
 
+from kvirt.errors import Conflict
 from kvirt.providers.kvm import Kvirt
 from kvirt.providers.kvm.domain import to_text
 from kvirt.providers.kvm.netxml import network_element
@@ -99,3 +103,58 @@ def test_changes(kvm: Kvirt, prefix: str) -> None:
     assert broken.ok or "size='1400'" in network.XMLDesc(0)
     assert network.isActive()
     kvm.delete_network(name).expect()
+
+
+def hosts(kvm: Kvirt, name: str) -> tuple[list[dict[str, str]], list[str]]:
+    """What a network keeps and answers for, in what runs and in what is started the next time, which are the same."""
+    network = kvm.libvirt.networkLookupByName(name)
+    live, config = (ElementTree.fromstring(network.XMLDesc(flags)) for flags in (0, libvirt.VIR_NETWORK_XML_INACTIVE))
+    kept, answers = ([[dict(host.attrib) for host in root.iterfind('ip/dhcp/host')] for root in (live, config)],
+                     [[name.text or '' for name in root.iterfind('dns/host/hostname')] for root in (live, config)])
+    assert kept[0] == kept[1] and answers[0] == answers[1]
+    return kept[0], answers[0]
+
+
+def test_addresses_are_reserved_and_given_back(kvm: Kvirt, prefix: str) -> None:
+    net, vm = f'{prefix}-net', f'{prefix}-a'
+    kvm.create_network(net, cidr=CIDR, domain='lab.test', overrides={'dual_cidr': CIDR6}).expect()
+    card = {'name': net, 'ip': '10.213.77.9', 'netmask': 24, 'mac': '52:54:00:12:34:56'}
+    asked: dict[str, Any] = {**BARE, 'start': False, 'nets': [card], 'reserveip': True, 'reservedns': True}
+    kvm.create(vm, **asked).expect()
+    assert hosts(kvm, net) == ([{'mac': card['mac'], 'name': vm, 'ip': '10.213.77.9'}], [vm, f'{vm}.lab.test'])
+    taken = kvm.create(f'{prefix}-b', **asked)
+    assert taken['error'] == 'Conflict' and vm in taken['reason']
+    assert not kvm.exists(f'{prefix}-b')
+    kvm.clone(vm, f'{prefix}-c').expect()
+    kvm.delete(f'{prefix}-c').expect()
+    kvm.rename(vm, f'{prefix}-d').expect()
+    assert len(hosts(kvm, net)[0]) == 1
+    kvm.delete(f'{prefix}-d').expect()
+    assert hosts(kvm, net) == ([], [])
+    card |= {'ip': str(ipaddress.ip_network(CIDR6)[9]), 'netmask': 64}
+    kvm.create(vm, **asked).expect()
+    assert hosts(kvm, net)[0] == [{'name': vm, 'ip': card['ip']}]
+    kvm.delete(vm).expect()
+    assert hosts(kvm, net) == ([], [])
+    kvm.delete_network(net).expect()
+
+
+@pytest.mark.parametrize(('keywords', 'fragment'), [
+    ({'reserveip': True}, 'no card'), ({'reservedns': True, 'nets': [{'ip': '10.9.9.9', 'netmask': 24}]}, 'no address of')])
+def test_addresses_that_can_not_be_reserved(kvm: Kvirt, prefix: str, keywords: dict[str, Any], fragment: str) -> None:
+    refused = kvm.create(f'{prefix}-a', **{**BARE, **keywords})
+    assert refused['error'] == 'InvalidInput' and fragment in f"{refused['reason']} {refused}"
+
+
+def test_a_create_that_fails_gives_addresses_back(kvm: Kvirt, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise Conflict('a volume can not be made')
+    net = f'{prefix}-net'
+    kvm.create_network(net, cidr=CIDR).expect()
+    monkeypatch.setattr(kvm, '_make', fail)
+    card = {'name': net, 'ip': '10.213.77.9', 'netmask': 24}
+    refused = kvm.create(f'{prefix}-a', **{**BARE, 'nets': [card], 'reserveip': True, 'reservedns': True})
+    assert refused['error'] == 'Conflict'
+    assert hosts(kvm, net) == ([], [])
+    assert not kvm.exists(f'{prefix}-a')
+    kvm.delete_network(net).expect()

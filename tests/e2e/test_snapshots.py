@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kvirt.providers.kvm import Kvirt
+from kvirt.providers.kvm import Kvirt, snapshots
 
 pytestmark = pytest.mark.e2e
 
@@ -117,3 +117,15 @@ def test_a_disk_that_is_gone_is_told_before_anything_is_reverted(kvm: Kvirt, pre
     refused = kvm.revert_snapshot('first', name)
     assert refused['error'] == 'Conflict' and f'{name}_1.img' in refused['reason']
     kvm.delete(name, snapshots=True).expect()
+
+
+def test_a_snapshot_that_libvirt_refuses_leaves_the_journal_as_it_was(kvm: Kvirt, prefix: str,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f'{prefix}-a'
+    kvm.create(name, **BARE, start=False).expect()
+    before = kvm.persistent(kvm.domain_of(name)).journal
+    monkeypatch.setattr(snapshots, 'snapshot_xml', lambda *_: '<domainsnapshot><disks><disk/></disks></domainsnapshot>')
+    assert not kvm.create_snapshot('first', name, external=True).ok
+    assert kvm.persistent(kvm.domain_of(name)).journal == before
+    assert kvm.list_snapshots(name) == []
+    kvm.delete(name).expect()

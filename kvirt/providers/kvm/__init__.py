@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from kvirt.base import unsupported
-from kvirt.providers.kvm import domain
+from kvirt.providers.kvm import domain, reservations
 from kvirt.providers.kvm.disks import Disks
 from kvirt.providers.kvm.dns import Dns
 from kvirt.providers.kvm.vms import Vms
@@ -14,7 +14,7 @@ from kvirt.providers.kvm.vms import Vms
 class Kvirt(Vms, Disks, Dns):
     """A libvirt host."""
 
-    honours: ClassVar[frozenset[str]] = domain.HONOURED
+    honours: ClassVar[frozenset[str]] = domain.HONOURED | reservations.KEYWORDS
 
     _create_bucket = unsupported('libvirt has no object storage')
     _delete_bucket = unsupported('libvirt has no object storage')

@@ -25,8 +25,8 @@ from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.domain import Disk, Domain, Journal, Nic, random_mac
 from kvirt.providers.kvm.host import Host
 from kvirt.providers.kvm.images import Images
-from kvirt.providers.kvm.networks import Networks
-from kvirt.providers.kvm.storage import clone_size, volume_format
+from kvirt.providers.kvm.reservations import FIELD, Reservations, text_of
+from kvirt.providers.kvm.storage import below, clone_size, volume_format
 from kvirt.spec import DiskSpec, NetSpec, VmSpec
 from kvirt.undo import Undo
 
@@ -66,13 +66,14 @@ class Copy:
     seed: bool
 
 
-class Create(Networks, Images, Host):
+class Create(Reservations, Images, Host):
     """Create, clone and delete."""
 
     def _create(self, name: str, spec: VmSpec, guest: Guest) -> Mapping[str, Any] | None:
         self.refuse_existing(name)
         host = self.host_for(spec)
         nics = [self.card(net) for net in spec.cards()]
+        reserved = self.reservations(name, spec, nics)
         volumes = [self.planned(name, index, disk, spec) for index, disk in enumerate(self._disks(spec))]
         iso = [domain.cdrom(self.iso_path(spec.iso), host)] if spec.iso else []
         fresh = spec.uuid or str(uuids.uuid4())
@@ -86,10 +87,12 @@ class Create(Networks, Images, Host):
         journal = journals.begin([*made, *([(spec.pool, seed_name)] if seed is not None else [])])
         root = domain.build(name, fresh, spec, host, [*(volume.device for volume in volumes), *iso], nics,
                             self._seed_device(pool, seed_name, volumes, host) if seed is not None else None,
-                            self.fields(spec, guest), journal.to_element())
+                            {**self.fields(spec, guest), **({FIELD: text_of(reserved)} if reserved else {})},
+                            journal.to_element())
         with Undo().translating(self.translate) as undo:
             undo.add(f'VM {name}', lambda: self.remove(fresh))
             native = self.define(name, root)
+            self.reserve(reserved, spec)
             for volume in volumes:
                 if not volume.existing:
                     self._make(native, volume, journal)
@@ -156,6 +159,7 @@ class Create(Networks, Images, Host):
             except libvirt.libvirtError:
                 if native.isActive():
                     raise
+        self.release(view)
         self.release_leases(view)
         volumes, kept = self.owned(view)
         shared = self._shared(view)
@@ -211,6 +215,10 @@ class Create(Networks, Images, Host):
         volume_name = safe_name('volume', disk.name) if disk.name else f'{name}_{index}.img'
         there = self.find_volume(volume_name, pool.name(), refresh=False)
         if there is not None and not disk.name:
+            users = self.users_of(there.path())  # one that was renamed keeps its disks as they are called
+            if users:
+                raise AlreadyExists(f"volume {volume_name} exists in pool {pool.name()}, and is a disk of "
+                                    f"{', '.join(users)}", hint='Give the disk a name')
             raise AlreadyExists(f'volume {volume_name} exists in pool {pool.name()}',
                                 hint='It is not one of a VM that exists; delete it, or give the disk a name')
         if there is not None:
@@ -276,8 +284,9 @@ class Create(Networks, Images, Host):
         fresh, macs = str(uuids.uuid4()), [random_mac() for _ in view.nics]
         copies = list(self._copies(view, new))
         guest = self._reborn(view, new, macs) if view.seed_pool else None
+        own = set(self.paths_of(view))
         journal = journals.begin((copy.pool, copy.name) for copy in copies)
-        info = {key: value for key, value in view.info.items() if key not in ('ip', 'hostkey')}
+        info = {key: value for key, value in view.info.items() if key not in ('ip', 'hostkey', FIELD)}
         info |= {'creationdate': domain.creation_date(datetime.now(timezone.utc))} if info else {}
         if guest and guest.host_key:
             info['hostkey'] = guest.host_key.fingerprint
@@ -290,21 +299,23 @@ class Create(Networks, Images, Host):
                 if copy.seed and guest:
                     self.make_seed(self.pool(copy.pool), copy.name, guest.seed(macs, fresh))
                 else:
-                    self.copy_volume(self.pool(copy.pool), copy.name, copy.original, full)
+                    # What lies below a snapshot goes with the VM that is copied, so a copy may not stand on it.
+                    on_own = below(copy.original) in own
+                    self.copy_volume(self.pool(copy.pool), copy.name, copy.original, full or on_own)
             if start:
                 made.create()
             self.finish(made, journal)
         return {'id': fresh, 'name': new, **({'hostkey': guest.host_key.public} if guest and guest.host_key else {})}
 
     def _copies(self, view: Domain, new: str) -> Iterator[Copy]:
-        """Yield a copy for each writable disk of a VM, and for its seed; what else it has is shared."""
+        """Yield a copy for each writable disk of a VM, and for its seed; what else it has, and shares, is shared."""
         for index, disk in enumerate(disk for disk in view.disks if disk.path or disk.volume):
             volume = self.volume_of(disk)
             if volume is None:
                 raise NotFound(f'disk {disk.target} of VM {view.name} is in no pool, so it can not be copied')
             pool = volume.storagePoolLookupByVolume()
             seed = volume.name().endswith('.iso') and view.seed_pool == pool.name()
-            if not seed and (disk.readonly or disk.device != 'disk'):
+            if not seed and (disk.readonly or disk.device != 'disk' or disk.shared):
                 continue
             name = f'{new}.iso' if seed else f'{new}_{index}.img'
             if self.find_volume(name, pool.name(), refresh=False) is not None:

@@ -76,25 +76,35 @@ class Dns(Networks):
             raise NotFound(f'{short}.{zone} does not exist')
         self._forget(network, zone, short, entirely=allentries)
 
-    def _forget(self, network: libvirt.virNetwork, zone: str, name: str, *, entirely: bool = False) -> None:
-        """Take a name from the network, or with *entirely* all that have its address."""
+    def _forget(self, network: libvirt.virNetwork, zone: str, name: str, *, entirely: bool = False,
+                only: str | None = None) -> None:
+        """Take a name (of address *only*) from the network, or with *entirely* all that have its address."""
         for address, names in list(_hosts(network)):
-            if name not in _relative(names, zone):
+            if name not in _relative(names, zone) or only not in (None, address):
                 continue
             self._change(network, _DELETE, address, names)
             rest = [each for each in names if _relative([each], zone) != [name]]
             if rest and not entirely:
                 self._change(network, _ADD, address, rest)
 
+    def refuse_known(self, domain: str, name: str) -> None:
+        """Raise AlreadyExists if the server of *domain* answers for *name*."""
+        zone, network = self._zone(domain)
+        if any(name in _relative(names, zone) for _, names in _hosts(network)):
+            raise AlreadyExists(f'{name}.{zone} exists')
+
+    def forget_address(self, network: libvirt.virNetwork, name: str, address: str) -> None:
+        """Take *name* from those that the network answers for with *address*, where it is one."""
+        found = ET.fromstring(network.XMLDesc(0)).find('domain')
+        zone = (found.get('name') if found is not None else None) or network.name()
+        self._forget(network, zone, name, only=address)
+
     @staticmethod
     def _change(network: libvirt.virNetwork, command: int, address: str, names: Sequence[str]) -> None:
         host = ET.Element('host', ip=address)
         for name in names:
             ET.SubElement(host, 'hostname').text = name
-        flags = libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG if network.isPersistent() else 0
-        if network.isActive():
-            flags |= libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
-        network.update(command, libvirt.VIR_NETWORK_SECTION_DNS_HOST, -1, ET.tostring(host, encoding='unicode'), flags)
+        Dns.amend(network, command, libvirt.VIR_NETWORK_SECTION_DNS_HOST, host)
 
     def _address_of(self, name: str) -> str:
         address = self._ip(name)

@@ -13,11 +13,12 @@ from kvirt import units
 from kvirt.base import unsupported
 from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported
 from kvirt.names import did_you_mean
-from kvirt.providers.kvm import domain, netxml
+from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.domain import read, to_text
 from kvirt.providers.kvm.lookup import Lookup, still_there
 from kvirt.shapes import NetworkShape
 
+INFO = '{kvirt}info'
 _VLAN_ON_BRIDGE = 11_000_000  # version of libvirt
 _INACTIVE = libvirt.VIR_NETWORK_XML_INACTIVE
 _ADD, _DELETE = libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE
@@ -67,12 +68,13 @@ class Networks(Lookup):
 
     def _create_network(self, name: str, cidr: str | None, dhcp: bool, nat: bool, domain: str | None, plan: str,
                         overrides: Mapping[str, Any]) -> None:
+        from kvirt.providers.kvm import netxml  # not for a list of VMs
         root = netxml.network_element(name, cidr, dhcp, nat, domain, plan, overrides)
         if self.network(name) is not None:
             raise AlreadyExists(f'network {name} exists on {self.uri}')
         self._refuse_older(root)
         for ip in root.findall('ip'):
-            self._refuse_overlap(name, netxml.cidr_of(ip))
+            self._refuse_overlap(name, cidr_of(ip))
         xml = to_text(root)
         # Started before it is defined: who is killed in between leaves a network that works, not one that only seems to.
         network = self.libvirt.networkCreateXML(xml)
@@ -103,12 +105,13 @@ class Networks(Lookup):
 
     def _update_network(self, name: str, dhcp: bool | None, nat: bool | None, domain: str | None, plan: str | None,
                         overrides: Mapping[str, Any]) -> None:
+        from kvirt.providers.kvm import netxml
         network = self._need_network(name)
         before = self._configured(network)
         after = netxml.changed(before, dhcp, nat, domain, plan, overrides)
         self._refuse_older(after)
         for ip in after.findall('ip'):
-            self._refuse_overlap(name, netxml.cidr_of(ip))
+            self._refuse_overlap(name, cidr_of(ip))
         kinds = netxml.differences(before, after)
         if not kinds:
             return
@@ -148,6 +151,14 @@ class Networks(Lookup):
     def _configured(self, network: libvirt.virNetwork) -> ET.Element:
         """Return the description that a network has when it is started the next time."""
         return ET.fromstring(network.XMLDesc(_INACTIVE if self.driver != 'test' else 0))
+
+    @staticmethod
+    def amend(network: libvirt.virNetwork, command: int, section: int, element: ET.Element, index: int = -1) -> None:
+        """Add an entry to a part (of ``<ip>`` number *index*) of a network, or take it out: of what runs as well."""
+        flags = libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG if network.isPersistent() else 0
+        if network.isActive():
+            flags |= libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
+        network.update(command, section, index, ET.tostring(element, encoding='unicode'), flags)
 
     def _need_network(self, name: str) -> libvirt.virNetwork:
         network = self.network(name)
@@ -217,7 +228,7 @@ class Networks(Lookup):
 def network_shape(root: ET.Element) -> NetworkShape:
     """Map the description of a libvirt network."""
     shape: NetworkShape = {'dhcp': root.find('ip/dhcp/range') is not None, 'type': 'libvirt', 'mode': _mode(root)}
-    addresses = [str(netxml.cidr_of(ip)) for ip in root.findall('ip') if ip.get('address')]
+    addresses = [str(cidr_of(ip)) for ip in root.findall('ip') if ip.get('address')]
     if addresses:
         shape['cidr'] = addresses[0]
     if len(addresses) > 1:
@@ -225,10 +236,16 @@ def network_shape(root: ET.Element) -> NetworkShape:
     name = root.find('domain')
     if name is not None and name.get('name'):
         shape['domain'] = name.get('name', '')
-    plan = root.find(f'metadata/{netxml.INFO}/{{kvirt}}plan')
+    plan = root.find(f'metadata/{INFO}/{{kvirt}}plan')
     if plan is not None and plan.text:
         shape['plan'] = plan.text
     return shape
+
+
+def cidr_of(ip: ET.Element) -> units.Network:
+    """Return the addresses of an ``<ip>``."""
+    mask = ip.get('prefix') or ip.get('netmask') or ('64' if ip.get('family') == 'ipv6' else '24')
+    return ipaddress.ip_network(f"{ip.get('address')}/{mask}", strict=False)
 
 
 def _mode(root: ET.Element) -> str:

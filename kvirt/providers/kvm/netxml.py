@@ -18,8 +18,8 @@ from kvirt import units
 from kvirt.errors import InvalidInput
 from kvirt.names import did_you_mean
 from kvirt.providers.kvm.domain import add, check_text
+from kvirt.providers.kvm.networks import INFO, cidr_of
 
-INFO = '{kvirt}info'
 _DNSMASQ = 'http://libvirt.org/schemas/network/dnsmasq/1.0'
 _MODES = {'nat': 'nat', 'routed': 'route', 'route': 'route', 'open': 'open', 'isolated': None}
 _MODE_WORDS = (*_MODES, 'bridge', 'macvtap', 'ovs')
@@ -91,12 +91,6 @@ def changed(root: Element, dhcp: bool | None, nat: bool | None, domain_name: str
         _set_dhcp(root, has if dhcp is None else dhcp, settings, keep=True)
     _set_others(root, 'nat', settings)
     return root
-
-
-def cidr_of(ip: Element) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """Return the addresses of an ``<ip>``."""
-    mask = ip.get('prefix') or ip.get('netmask') or ('64' if ip.get('family') == 'ipv6' else '24')
-    return ipaddress.ip_network(f"{ip.get('address')}/{mask}", strict=False)
 
 
 # what is asked for

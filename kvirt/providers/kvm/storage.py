@@ -16,7 +16,6 @@ from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSup
 from kvirt.names import did_you_mean
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.lookup import Lookup
-from kvirt.providers.kvm.pools import BUILT, pool_element
 from kvirt.shapes import DiskRow, PoolShape, Status
 
 GIB = 1024**3
@@ -291,17 +290,16 @@ class Storage(Lookup):
 
     def _create_pool(self, name: str, poolpath: str | None, pooltype: str = 'dir', user: str = 'qemu',
                      thinpool: str | None = None) -> None:
-        self._make_pool(name, pool_element(name, poolpath, pooltype, thinpool, {}))
+        self._create_pool_with(name, poolpath, pooltype, user, thinpool, {})
 
     def _create_pool_with(self, name: str, poolpath: str | None, pooltype: str, user: str, thinpool: str | None,
                           overrides: Mapping[str, Any]) -> None:
-        self._make_pool(name, pool_element(name, poolpath, pooltype, thinpool, overrides))
-
-    def _make_pool(self, name: str, root: ET.Element) -> None:
+        from kvirt.providers.kvm import pools  # not for a list of VMs
+        root = pools.pool_element(name, poolpath, pooltype, thinpool, overrides)
         self._no_such_pool(name)
         pool = self.libvirt.storagePoolDefineXML(domain.to_text(root), 0)
         try:
-            if root.get('type') in BUILT:
+            if root.get('type') in pools.BUILT:
                 pool.build(0)
             pool.create(0)
             pool.setAutostart(1)

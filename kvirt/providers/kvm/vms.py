@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -18,6 +19,8 @@ from kvirt.providers.kvm.mapping import NATIVE, status_of
 from kvirt.providers.kvm.snapshots import Snapshots
 from kvirt.providers.kvm.storage import GIB
 from kvirt.shapes import DiskShape, NicShape, Status, VmInfo, VmRow
+
+log = logging.getLogger(__name__)
 
 _COUNTERS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_BALLOON
 _AT_ONCE, _AT_ONCE_REMOTE = 4, 16
@@ -176,7 +179,24 @@ class Vms(Snapshots):
         self.refuse_existing(new)
         if native.isActive():
             raise Conflict(f'VM {name} is running', hint='Stop it first')
+        if self._snapshots(native):
+            raise Conflict(f'VM {name} has snapshots, and libvirt renames none that has', hint='Delete them first')
+        view = self.persistent(native)
+        if view.journal is None and view.info:
+            self.write_journal(native, self.journal_of(view))  # the disks that kcli made are known by its old name
         native.rename(new, 0)
+        if view.uefi and view.nvram is None and self.driver == 'qemu':
+            self._drop_variables(name, view)
+
+    def _drop_variables(self, name: str, view: Domain) -> None:
+        """Remove the variables of UEFI that libvirt kept under the *name* that a VM had, lest another VM inherits them.
+
+        libvirt makes new ones for the new name, and removes those of an old one only with a domain that bears it.
+        """
+        try:
+            self.libvirt.defineXML(domain.stub(name, view)).undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+        except libvirt.libvirtError as error:
+            log.warning('the variables of UEFI that VM %s had are left behind: %s', name, error)
 
     def _console(self, name: str, tunnel: bool = False, tunnelhost: str | None = None, tunnelport: int = 22,
                  tunneluser: str = 'root', web: bool = False) -> dict[str, Any]:

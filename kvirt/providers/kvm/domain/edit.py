@@ -14,7 +14,7 @@ from kvirt.providers.kvm.domain.disks import cdrom, disk_element, next_target
 from kvirt.providers.kvm.domain.element import add, parse, to_text
 from kvirt.providers.kvm.domain.host import Host
 from kvirt.providers.kvm.domain.nics import random_mac
-from kvirt.providers.kvm.domain.reader import DiskView, mebibytes
+from kvirt.providers.kvm.domain.reader import DiskView, Domain, mebibytes
 
 
 def with_cpus(xml: str, count: int) -> str:
@@ -115,6 +115,16 @@ def view_element(disk: DiskView) -> Element:
         add(element, 'source', **{'dev' if block else 'file': disk.path})
     add(element, 'target', dev=disk.target, bus=disk.bus or None)
     return element
+
+
+def stub(name: str, view: Domain) -> str:
+    """Return a domain *name* with the machine and firmware of *view*, and nothing else."""
+    root = Element('domain', type=view.virttype)
+    add(root, 'name', name)
+    add(root, 'memory', 64, unit='MiB')
+    add(add(root, 'os', firmware='efi'), 'type', 'hvm', arch=view.arch, machine=view.machine)
+    add(add(root, 'features'), 'acpi')  # which UEFI asks for
+    return to_text(root)
 
 
 def clone(xml: str, name: str, uuid: str, macs: Sequence[str], sources: Mapping[str, str],

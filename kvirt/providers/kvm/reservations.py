@@ -1,0 +1,111 @@
+"""Addresses that a VM has for itself: kept for it by the DHCP server of its network, and told by the DNS server there.
+
+What was reserved stands on the VM, in its field ``reserved``, before it is done; so it goes with the VM, however that ends.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import libvirt
+
+from kvirt.errors import Conflict, InvalidInput
+from kvirt.providers.kvm.dns import Dns
+from kvirt.providers.kvm.domain import Domain, Nic, add
+from kvirt.providers.kvm.networks import cidr_of
+from kvirt.spec import VmSpec
+
+KEYWORDS = frozenset({'reserveip', 'reservedns'})
+FIELD = 'reserved'
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """An address of a card of VM *name* on a network."""
+
+    network: str
+    ip: str
+    mac: str
+    name: str
+
+
+class Reservations(Dns):
+    """Reserving addresses, and giving them back."""
+
+    def reservations(self, name: str, spec: VmSpec, nics: Sequence[Nic]) -> list[Reservation]:
+        """Return what is to be reserved for a VM. InvalidInput where there is nothing, Conflict for what others have."""
+        if not (spec.reserveip or spec.reservedns):
+            return []
+        found = [Reservation(nic.network, str(net.interface.ip), nic.mac or '', name)
+                 for net, nic in zip(spec.cards(), nics, strict=True) if net.interface and nic.network]
+        keyword = 'reserveip' if spec.reserveip else 'reservedns'
+        if not found:
+            raise InvalidInput(f'{keyword}: no card of VM {name} has an ip on a network of libvirt',
+                               hint='Give the card an ip')
+        for each in found:
+            self._check(each, spec)
+        return found
+
+    def _check(self, wanted: Reservation, spec: VmSpec) -> None:
+        root = ET.fromstring(self._need_network(wanted.network).XMLDesc(0))
+        home = next((ip for ip in root.findall('ip') if _in(wanted.ip, ip)), None)
+        if home is None:
+            raise InvalidInput(f'{wanted.ip} is no address of network {wanted.network}')
+        if spec.reserveip and home.find('dhcp') is None:
+            raise InvalidInput(f'reserveip: network {wanted.network} gives no addresses out')
+        for host in home.findall('dhcp/host') if spec.reserveip else ():
+            if host.get('ip') == wanted.ip:
+                owner = host.get('name') or host.get('mac')
+                raise Conflict(f'{wanted.ip} of network {wanted.network} is reserved for {owner}')
+        if spec.reservedns:
+            self.refuse_known(wanted.network, wanted.name)
+
+    def reserve(self, wanted: Sequence[Reservation], spec: VmSpec) -> None:
+        """Reserve what was found to be free."""
+        for each in wanted:
+            if spec.reserveip:
+                network = self._need_network(each.network)
+                homes = ET.fromstring(network.XMLDesc(0)).findall('ip')
+                self.amend(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
+                           libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST, _host(each.ip, each.mac, each.name),
+                           next(index for index, ip in enumerate(homes) if _in(each.ip, ip)))
+            if spec.reservedns:
+                self._reserve_dns(each.name, domain=each.network, ip=each.ip)
+
+    def release(self, view: Domain) -> None:
+        """Give back what was reserved for a VM; what is gone already, with its network or by hand, is fine."""
+        macs = {nic.mac for nic in view.nics}
+        for name, address, vm in _read(view.info.get(FIELD, '')):
+            network = self.network(name)
+            if network is None:
+                continue
+            for index, ip in enumerate(ET.fromstring(network.XMLDesc(0)).findall('ip')):
+                for host in ip.findall('dhcp/host'):
+                    if host.get('ip') == address and (host.get('mac') in macs or host.get('name') == vm):
+                        self.amend(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE,
+                                   libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST, host, index)
+            self.forget_address(network, vm, address)
+
+
+def text_of(reservations: Sequence[Reservation]) -> str:
+    """Return the field that tells what was reserved."""
+    return ','.join(f'{each.network}/{each.ip}/{each.name}' for each in reservations)
+
+
+def _read(text: str) -> Iterator[tuple[str, str, str]]:
+    for part in text.split(','):
+        if part.count('/') == 2:
+            network, address, vm = part.split('/')
+            yield network, address, vm
+
+
+def _in(address: str, ip: ET.Element) -> bool:
+    return bool(ip.get('address')) and ipaddress.ip_address(address) in cidr_of(ip)
+
+
+def _host(ip: str, mac: str, name: str) -> ET.Element:
+    root = ET.Element('root')
+    return add(root, 'host', mac=mac if ':' not in ip else None, name=name, ip=ip)  # IPv6 knows guests by their names
