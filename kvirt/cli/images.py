@@ -9,7 +9,7 @@ import click
 
 from kvirt.cli.completion import images, isos, local, pools
 from kvirt.cli.context import Session, command
-from kvirt.cli.lists import list_options, show
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.reads import from_clients
 from kvirt.cli.targets import change, changes
 from kvirt.cli.types import name_argument, name_option, names_argument
@@ -26,16 +26,15 @@ def _well_known(session: Session) -> list[str]:
 
 def _list(iso: bool, noun: str, plural: str) -> Callable[..., Any]:
     def run(session: Session, extended: bool, short: bool, sort: str | None) -> int:
+        extended = extended or bool(session.parameters()) or sort not in (None, 'name')
         rows, further, code = from_clients(session, lambda config: [
             row if extended else {'name': row} for row in config.k.volumes(iso=iso, extended=extended)])
         columns = [column for column in COLUMNS if any(row.get(column) is not None for row in rows)]
         show(session, rows, columns or COLUMNS, further, sort=sort, empty=f'There are no {plural}', short=short)
         return code
     run.__doc__ = f'List {plural}.'
-    for decorator in (list_options(*COLUMNS),
-                      click.option('-e', '--extended', is_flag=True, help='Show pool and size (GiB) as well.')):
-        run = decorator(run)
-    return command(noun, example=f'kvirt list {noun} -e')(run)
+    option = click.option('-e', '--extended', is_flag=True, help='Show pool and size (GiB) as well.')
+    return list_command(noun, *COLUMNS, example=f'kvirt list {noun} -e')(option(run))
 
 
 def _delete(noun: str, complete: Any) -> Callable[..., Any]:
