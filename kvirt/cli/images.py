@@ -37,6 +37,14 @@ def _list(iso: bool, noun: str, plural: str) -> Callable[..., Any]:
     return list_command(noun, *COLUMNS, example=f'kvirt list {noun} -e')(option(run))
 
 
+@list_command('available-image', 'name', 'user')
+def list_available(session: Session, short: bool, sort: str | None) -> None:
+    """List the well-known images, which 'download image' knows by their names."""
+    from kvirt.guest.images import well_known
+    columns = ('name', 'user', 'kind', 'archs', 'aliases')
+    show(session, well_known(), columns, (), sort=sort, empty='There are none', short=short)
+
+
 def _delete(noun: str, complete: Any) -> Callable[..., Any]:
     def run(session: Session, names: tuple[str, ...], pool: str | None) -> int:
         config = session.one_client()

@@ -69,12 +69,13 @@ def test_every_list_can_be_sorted_chosen_from_and_read_by_programs(words: tuple[
     assert {'--sort', '--short', '--output', '--param'} <= flags
 
 
-NEEDS = {'bucket-file': ('store',), 'nic': ('web',), 'snapshot': ('web',)}
+NEEDS = {'bucket-file': ('store',), 'nic': ('web',), 'snapshot': ('web',), 'plan-snapshot': ('shop',)}
 """What a list is of, where it is not of a client."""
 
 
 @pytest.mark.parametrize('words', LISTS, ids=' '.join)
 def test_what_a_list_can_be_sorted_by_it_can_be_chosen_by(words: tuple[str, ...], web: Run) -> None:
+    assert web('create', 'vm', '-i', 'debian12', '-P', 'insecure=true', '-P', 'plan=shop', 'db').code == 0
     assert web('create', 'bucket', 'store').code == 0
     assert web('create', 'snapshot', '-n', 'web', 'early').code == 0
     command = resolved(words)
