@@ -60,6 +60,7 @@ VERBS: dict[str, str] = {
     'start': 'Start VMs',
     'stop': 'Stop VMs',
     'switch': 'Choose the client that is used when none is named',
+    'sync': 'Bring clients to another host, or images to another client',
     'update': 'Change things',
     'version': 'Show the version',
 }
@@ -115,6 +116,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
     'start': {'vm': 'vms_change:start', 'plan': 'plans:start'},
     'stop': {'vm': 'vms_change:stop', 'plan': 'plans:stop'},
     'switch': {'client': 'clients:switch'},
+    'sync': {'config': 'sync:config', 'image': 'sync:image'},
     'update': {'vm': 'vms_change:update', 'plan': 'plans:update', 'profile': 'profiles:update',
                'confpool': 'confpools:update',
                'network': 'networks:update', 'nic': 'nics:update', 'disk': 'disks:update',
