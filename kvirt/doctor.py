@@ -76,6 +76,8 @@ def _tried(name: str, check: Here, settings: Settings) -> Iterator[Finding]:
         yield from check(settings)
     except KvirtError as error:
         yield failed(name, error)
+    except OSError as error:
+        yield Finding(name, 'FAIL', f'{error.filename}: {error.strerror}')
 
 
 # this machine
