@@ -9,7 +9,7 @@ import click
 
 from kvirt.cli.completion import images, isos, local, pools
 from kvirt.cli.context import Session, command
-from kvirt.cli.lists import list_command, show
+from kvirt.cli.lists import list_command, show, showing
 from kvirt.cli.reads import from_clients
 from kvirt.cli.targets import change, changes
 from kvirt.cli.types import name_argument, name_option, names_argument
@@ -100,6 +100,10 @@ def _texts(cmds: Any) -> list[str]:
 
 list_ = _list(False, 'image', 'images')
 list_iso = _list(True, 'iso', 'ISOs')
+info = showing('image', lambda config: config.k.volumes(extended=True), images,
+               about='Show an image. Its size is in GiB.', example='debian12')
+info_iso = showing('iso', lambda config: config.k.volumes(iso=True, extended=True), isos,
+                   about='Show an ISO image. Its size is in GiB.', example='live.iso')
 delete = _delete('image', images)
 delete_iso = _delete('iso', isos)
 download = _download('image', True)

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from kvirt.cli import output
-from kvirt.cli.completion import choices
+from kvirt.cli.completion import Complete, choices
 from kvirt.cli.context import Command, Session, command
 from kvirt.cli.reads import Read, Rows, from_clients
-from kvirt.errors import InvalidInput
+from kvirt.cli.types import name_argument
+from kvirt.errors import InvalidInput, NotFound
 from kvirt.names import did_you_mean
 
 Order = Callable[[Mapping[str, Any]], Any]
@@ -43,6 +44,21 @@ def listing(noun: str, read: Read, columns: Sequence[str], *, plural: str, about
         return code
     run.__doc__ = f'List {plural}.{about and " "}{about}'
     return list_command(noun, *columns)(run)
+
+
+def showing(noun: str, read: Read, complete: Complete, *, about: str, example: str) -> Command:
+    """Make the command that shows one of the things that *read* finds on a client, by its name, id or short name."""
+    def run(session: Session, name: str) -> None:
+        config = session.one_client()
+        rows = list(read(config))
+        found = next((row for key in ('name', 'id', 'short') for row in rows if row.get(key) == name), None)
+        if found is None:
+            raise NotFound(f"there is no {noun} '{name}' on client {config.client}"
+                           f"{did_you_mean(name, [str(row.get('name')) for row in rows])}",
+                           hint=f"'kvirt list {noun}' shows them all")
+        output.facts(session, found)
+    run.__doc__ = about
+    return command(noun, example=f'kvirt info {noun} {example}')(name_argument(complete)(run))
 
 
 def show(session: Session, rows: Rows, columns: Sequence[str], further: Sequence[str], *, empty: str,
