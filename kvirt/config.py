@@ -256,6 +256,7 @@ class Kconfig(Reach, Plans):
                 merged = Merged(pools.fill(name, *wish_of(merged.values)), merged.origins)
             keywords, extra, spec = self._decoded(name, merged, provider, basedir)
             extra = {**{key: value for key, value in variables.items() if key not in keywords}, **extra}
+            identity = self._deploy_key(spec, keywords, provider, basedir) if spec.tempkey else None
         except KvirtError as error:
             return Result.failure(error)
         result = Result.of(provider.create(name, **keywords, **self._context(provider, extra, basedir)))
@@ -266,7 +267,7 @@ class Kconfig(Reach, Plans):
         if result.get('hostkey') and not spec.insecure:
             self.pin_host_key(result, result['hostkey'])
         if spec.start and (wait or spec.waits):
-            return self.wait_vm(name, spec, k=provider, tick=tick, basedir=basedir)
+            return self.wait_vm(name, spec, k=provider, tick=tick, basedir=basedir, identity=identity)
         return result
 
     def check_vm(self, name: str, profile: str | None = None, overrides: Mapping[str, Any] | None = None,
@@ -414,6 +415,24 @@ class Kconfig(Reach, Plans):
             from kvirt.confpools import ConfPools
             hostkeys.forget(self.known_hosts, self.ssh_alias(known))
             ConfPools(self.settings).release(known['name'])
+            if known.get('dnsclient') and known.get('domain'):
+                return self._forget_record(known, result)
+        return result
+
+    def _forget_record(self, known: Mapping[str, Any], result: Result) -> Result:
+        """Delete what another client recorded of a VM that is gone; a record that points elsewhere is not of it."""
+        from kvirt.plan.ledger import Ledger
+        name, client, zone = known['name'], str(known['dnsclient']), str(known['domain'])
+        try:
+            dns = self.for_client(client).k
+            mine = [record for record in dns.list_dns(zone) if record['name'].rstrip('.') in (name, f'{name}.{zone}')
+                    and known.get('ip') in record['data']]
+            if mine:
+                Result.of(dns.delete_dns(name, zone)).expect()
+            Ledger(self.settings.home, str(known.get('plan'))).forget(
+                {'type': 'dns', 'client': client, 'name': name, 'zone': zone})
+        except KvirtError as error:
+            return Result.failure(error, name=name)
         return result
 
 

@@ -11,6 +11,9 @@ from kvirt.errors import InvalidInput
 
 _SAFE = re.compile(r'[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9_])?')
 
+UNPLANNED = 'kvirt'
+"""The plan of VMs that were made without one."""
+
 _LABEL = r'[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?'
 _DNS = re.compile(rf'(?:\*\.)?{_LABEL}(?:\.{_LABEL})*\.?|[@*]')
 

@@ -150,6 +150,7 @@ def guest_of(provider: Kbase, name: str, spec: VmSpec, variables: Mapping[str, A
     image = provider.image_behind(spec.image)
     if provider.pretends and not spec.keys:
         spec = msgspec.structs.replace(spec, nokeys=True)  # nobody logs in there
+    spec = msgspec.structs.replace(spec, sharedkey=False)  # the pair of a plan is made when its first VM is
     return Guest.prepare(name, spec, basedir=basedir, variables={**variables, 'name': name}, home=home, image=image,
                          native_user=provider.login_user(image))
 

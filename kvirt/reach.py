@@ -33,11 +33,23 @@ class Reach:
         raise NotImplementedError
 
     def wait_vm(self, name: str, spec: VmSpec | None = None, *, k: Any = None, tick: Tick | None = None,
-                basedir: str | Path = '.') -> Result:
+                basedir: str | Path = '.', identity: str | None = None) -> Result:
         """Wait until the guest of VM *name* has configured itself, and ``waitcommand`` of *spec* succeeds.
 
-        Then bring its ``finishfiles`` here: to paths that are looked for in *basedir*.
+        Then bring its ``finishfiles`` here: to paths that are looked for in *basedir*. *identity* is the text of a private
+        key to log in with, which is in a file of its own for as long as that takes.
         """
+        if identity is not None:
+            import tempfile
+            with tempfile.TemporaryDirectory(prefix='kvirt-') as folder:
+                path = Path(folder, 'id_ed25519')
+                path.touch(mode=0o600)
+                path.write_text(identity)
+                return self._waited(name, spec, k, tick, basedir, str(path))
+        return self._waited(name, spec, k, tick, basedir, None)
+
+    def _waited(self, name: str, spec: VmSpec | None, k: Any, tick: Tick | None, basedir: str | Path,
+                identity: str | None) -> Result:
         from kvirt.guest import ssh
         from kvirt.wait import SYSTEM, StatusBoard, until
         provider, spec = k or self.k, spec or VmSpec()
@@ -65,7 +77,7 @@ class Reach:
                 raise NotSupported(f'{self.type} does not tell addresses, so there is nothing to wait on')
             until(lambda: _address(provider, name), what=f'VM {name} getting an address', timeout=left(),
                   tick=told('address'))
-            target = self.ssh_target(name, k=provider, identity=self._identity(spec))
+            target = self.ssh_target(name, k=provider, identity=identity or self._identity(spec))
             ssh.wait_configured(target, self.known_hosts, timeout=left(), cmds=spec.cmds, tick=told('configuration'))
             if spec.waitcommand:
                 ssh.wait_command(target, self.known_hosts, spec.waitcommand, timeout=left(), tick=told('command'))
@@ -80,6 +92,15 @@ class Reach:
         """Return the private key beside a public one that *spec* names by its file, None when ssh is to find its own."""
         files = (Path(key).expanduser() for key in spec.keys if key.endswith('.pub'))
         return next((str(file.with_suffix('')) for file in files if file.with_suffix('').is_file()), None)
+
+    def _deploy_key(self, spec: VmSpec, keywords: dict[str, Any], provider: Any, basedir: str | Path) -> str:
+        """Add a fresh public key to the *keys* of a VM, and return the private one, which is written nowhere to stay."""
+        from kvirt.guest.keys import HostKey, public_keys
+        pretends = getattr(provider, 'pretends', False) and not spec.keys
+        own = () if pretends else public_keys(spec, home=self.settings.home, basedir=Path(basedir))
+        pair = HostKey.generate()
+        keywords.update(keys=[*own, f'{pair.public} temporary'], nokeys=False)
+        return pair.private
 
     def ssh_target(self, name: str, user: str | None = None, k: Any = None, identity: str | None = None) -> Any:
         """Return how to reach VM *name* by ssh, as a :class:`kvirt.guest.ssh.Target`.

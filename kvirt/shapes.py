@@ -77,6 +77,7 @@ class NetworkShape(TypedDict, total=False):
     """A network, as ``list_networks()`` returns it by name. ``mode`` is nat, routed, isolated, bridge, ..."""
 
     cidr: str
+    dual_cidr: str
     dhcp: bool
     domain: str
     type: str

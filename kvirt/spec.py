@@ -263,12 +263,15 @@ class VmSpec(msgspec.Struct, frozen=True, kw_only=True):
     wait: Annotated[bool, doc('life', 'Return when the guest has configured itself')] = False
     waitcommand: Annotated[str | None, doc('life', 'Return when this command succeeds in the guest')] = None
     finishfiles: Annotated[tuple[FinishFile, ...], doc('life', 'Files to bring from the guest when it has configured itself', finish_files)] = ()
+    tempkey: Annotated[bool, doc('life', 'Log in for that with a key pair of its own, which is destroyed afterwards')] = False
     waittimeout: Annotated[int, msgspec.Meta(ge=0, description='Seconds to wait at most; 0 is 30 minutes', extra={'group': 'life'})] = 0
 
     # guest
     cloudinit: Annotated[bool, doc('guest', 'Configure the guest with cloud-init or ignition')] = True
     keys: Annotated[tuple[str, ...], doc('guest', 'Public ssh keys, as text or as files; the first of ~/.ssh when absent', texts)] = ()
     nokeys: Annotated[bool, doc('guest', 'Put no ssh key in the guest')] = False
+    sharedkey: Annotated[bool, doc('guest', 'Let the VMs of the plan that say so log in to each other as root, with a key pair of the plan')] = False
+    privatekey: Annotated[bool, doc('guest', "Put your own private key in root's home, so that the guest can do what you can")] = False
     cmds: Annotated[tuple[str, ...], doc('guest', 'Shell commands run at first boot, in order', texts)] = ()
     scripts: Annotated[tuple[str, ...], doc('guest', 'Script files run whole at first boot, after cmds', texts)] = ()
     files: Annotated[tuple[FileSpec, ...], doc('guest', 'Files and directories to put in the guest', files)] = ()

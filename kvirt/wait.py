@@ -26,6 +26,10 @@ class Cancel:
         """Make the token usable again."""
         self._event.clear()
 
+    def is_set(self) -> bool:
+        """Tell if all that waits on this token is cancelled."""
+        return self._event.is_set()
+
     def check(self) -> None:
         """Raise Cancelled if the token is set."""
         if self._event.is_set():

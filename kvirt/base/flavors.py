@@ -85,20 +85,20 @@ class Flavors(Area):
         if not flavors and spec.flavor is None:
             return None
         if spec.flavor not in (None, CHEAPEST):
-            return _named(flavors, str(spec.flavor))
+            return self.flavor_named(str(spec.flavor), flavors)
         fitting = [flavor for flavor in flavors if _fits(flavor, spec)]
         if not fitting:
             raise NotFound(f'no flavor{f" in {self.made_in()}" if self.made_in() else ""} has {_wish(spec)}',
                            hint="'kvirt list flavor' shows them all")
         return min(fitting, key=lambda flavor: _expense(flavor, spot=spec.spot))
 
-
-def _named(flavors: Iterable[Flavor], name: str) -> Flavor:
-    known = {flavor.name: flavor for flavor in flavors}
-    if name not in known:
-        raise NotFound(f"flavor '{name}' does not exist{did_you_mean(name, known)}",
-                       hint="'kvirt list flavor' shows them all")
-    return known[name]
+    def flavor_named(self, name: str, flavors: Iterable[Flavor] | None = None) -> Flavor:
+        """Return flavor *name*, one of *flavors* where these were read already. NotFound suggests the likely one."""
+        known = {flavor.name: flavor for flavor in (self._list_flavors() if flavors is None else flavors)}
+        if name not in known:
+            raise NotFound(f"flavor '{name}' does not exist{did_you_mean(name, known)}",
+                           hint="'kvirt list flavor' shows them all")
+        return known[name]
 
 
 def _fits(flavor: Flavor, spec: VmSpec) -> bool:

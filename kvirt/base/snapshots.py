@@ -12,13 +12,23 @@ from kvirt.result import Result
 class Snapshots(Area):
     """Snapshots. As in kcli, *name* is the snapshot and *base* the VM."""
 
-    def create_snapshot(self, name: str, base: str) -> Result:
-        """Take snapshot *name* of VM *base*. AlreadyExists. May block while disks are copied."""
-        return self._attempt(self._create_snapshot_checked, name, base)
+    def create_snapshot(self, name: str, base: str, external: bool | None = None) -> Result:
+        """Take snapshot *name* of VM *base*. AlreadyExists. May block while disks are copied.
+
+        *external* asks for one outside (true) or inside (false) the files of the disks, where a platform has both.
+        """
+        return self._attempt(self._create_snapshot_checked, name, base, external)
 
     @serves('create_snapshot')
-    def _create_snapshot_checked(self, name: str, base: str) -> None:
-        self._create_snapshot(safe_name('snapshot', name), base)
+    def _create_snapshot_checked(self, name: str, base: str, external: bool | None) -> None:
+        name = safe_name('snapshot', name)
+        if external is None:
+            self._create_snapshot(name, base)
+        else:
+            self._create_snapshot_of_kind(name, base, external)
+
+    def _create_snapshot_of_kind(self, name: str, base: str, external: bool) -> None:
+        raise NotSupported('there is one kind of snapshot here, neither external nor internal')
 
     def _create_snapshot(self, name: str, base: str) -> None:
         raise NotSupported('')

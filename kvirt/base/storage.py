@@ -7,7 +7,7 @@ from typing import Any
 
 from kvirt import units
 from kvirt.base.area import Area, area, built_from, serves
-from kvirt.errors import NotSupported
+from kvirt.errors import InvalidInput, NotSupported
 from kvirt.names import safe_name
 from kvirt.result import Result
 from kvirt.shapes import DiskRow, PoolShape
@@ -37,7 +37,8 @@ class Storage(Area):
         """Give VM *name* a further disk: a new one, or the volume *existing*. With *novm*, only make volume *name*.
 
         A running VM gets it live where the platform can. The success holds ``device`` and ``path`` where known.
-        ``overrides`` may hold ``diskname`` (the volume's name), ``serial``, ``wwn``. All or nothing.
+        ``overrides`` may hold ``diskname`` (the volume's name), ``serial``, ``wwn``, and what else the provider knows:
+        ``format``, ``cache``, ``discard``. All or nothing.
         """
         return self._attempt(self._add_disk_decoded, name, size, pool, thin, image, shareable, existing, interface,
                              novm, overrides or {})
@@ -102,14 +103,25 @@ class Storage(Area):
         return row is not None and pool in (None, row.get('pool'))
 
     def create_pool(self, name: str, poolpath: str | None, pooltype: str = 'dir', user: str = 'qemu',
-                    thinpool: str | None = None) -> Result:
-        """Create storage pool *name* at *poolpath* (a folder, a volume group, a dataset). AlreadyExists."""
-        return self._attempt(self._create_pool_checked, name, poolpath, pooltype, user, thinpool)
+                    thinpool: str | None = None, overrides: Mapping[str, Any] | None = None) -> Result:
+        """Create storage pool *name* at *poolpath* (a folder, a volume group, a dataset). AlreadyExists.
+
+        *overrides* are the provider's own settings; one that it does not know is InvalidInput.
+        """
+        return self._attempt(self._create_pool_checked, name, poolpath, pooltype, user, thinpool, overrides or {})
 
     @serves('create_pool')
     def _create_pool_checked(self, name: str, poolpath: str | None, pooltype: str, user: str,
-                             thinpool: str | None) -> None:
-        self._create_pool(safe_name('pool', name), poolpath, pooltype, user, thinpool)
+                             thinpool: str | None, overrides: Mapping[str, Any]) -> None:
+        name = safe_name('pool', name)
+        if overrides:
+            self._create_pool_with(name, poolpath, pooltype, user, thinpool, overrides)
+        else:
+            self._create_pool(name, poolpath, pooltype, user, thinpool)
+
+    def _create_pool_with(self, name: str, poolpath: str | None, pooltype: str, user: str, thinpool: str | None,
+                          overrides: Mapping[str, Any]) -> None:
+        raise InvalidInput(f"unknown setting of a pool: {', '.join(sorted(overrides))}")
 
     def _create_pool(self, name: str, poolpath: str | None, pooltype: str = 'dir', user: str = 'qemu',
                      thinpool: str | None = None) -> None:

@@ -15,7 +15,7 @@ from kvirt.names import did_you_mean
 from kvirt.result import Result
 
 COLUMNS = ('name', 'pool', 'size', 'vms', 'path')
-_EXTRAS = ('diskname', 'serial', 'wwn', 'thin', 'shareable', 'existing')
+_EXTRAS = ('diskname', 'serial', 'wwn', 'format', 'cache', 'discard', 'thin', 'shareable', 'existing')
 
 
 list_ = listing('disk', lambda config: by_name(config.k.list_disks()), COLUMNS, plural='disks',
@@ -37,7 +37,7 @@ def create(session: Session, name: str, size: str, image: str | None, interface:
            force: bool) -> int:
     """Give VM NAME a further disk, or with --novm make a volume NAME.
 
-    -P diskname, serial, wwn, thin, shareable, existing (a volume to attach).
+    -P diskname, serial, wwn, format, cache, discard, thin, shareable, existing (a volume to attach).
     """
     values = session.parameters()
     for key in values:

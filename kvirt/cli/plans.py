@@ -19,6 +19,7 @@ from kvirt.errors import InvalidInput, KvirtError, NotFound
 if TYPE_CHECKING:
     from kvirt.plan.engine import Plan
     from kvirt.plan.execute import Summary
+    from kvirt.plan.locate import Source
 
 _WORDS = {'vm': 'VM', 'dns': 'DNS record', 'loadbalancer': 'load balancer', 'securitygroup': 'security group'}
 
@@ -30,7 +31,9 @@ def _source(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where a plan is."""
     for decorator in (
             click.option('-u', '--url', metavar='URL', help='Fetch the plan from there.'),
-            click.option('-f', '--inputfile', metavar='FILE', help="File or folder of the plan, or - for standard input.")):
+            click.option('--compat', is_flag=True, help='Warn of what kcli passed over in silence, as in a kcli_plan.yml.'),
+            click.option('-f', '--inputfile', metavar='FILE', multiple=True,
+                         help='File, folder or URL of the plan, or - for standard input. Several make up one plan.')):
         function = decorator(function)
     return function
 
@@ -47,21 +50,30 @@ def _trusted(function: Callable[..., Any]) -> Callable[..., Any]:
                                                       'on this machine.')(function)
 
 
-def _opened(session: Session, name: str | None, inputfile: str | None, url: str | None, *,
-            trust: bool | None = None) -> Plan:
-    """Return the plan, checked. *trust*: let it run its script; False asks, and None leaves the script out."""
+def _located(name: str | None, inputfile: tuple[str, ...], url: str | None) -> tuple[list[str], list[Source]]:
+    """Return what names the plan, and where it is, its standard input read. InvalidInput."""
+    from kvirt.plan.locate import locate
     if inputfile and url:
         raise InvalidInput('a plan is a file or a URL, and not both')
-    stdin = sys.stdin.read() if inputfile == '-' else None
+    files = [url] if url else list(inputfile)
+    if files.count('-') > 1:
+        raise InvalidInput('there is one standard input, and it is named twice')
+    stdin = sys.stdin.read() if '-' in files else None
+    return files, [locate(file, plan=name, stdin=stdin) for file in files] or [locate(plan=name)]
+
+
+def _opened(session: Session, name: str | None, inputfile: tuple[str, ...], url: str | None, compat: bool, *,
+            trust: bool | None = None) -> Plan:
+    """Return the plan, checked. *trust*: let it run its script; False asks, and None leaves the script out."""
     config, given = session.one_client(any_of_group=True), session.parameters(implicit=True)
-    if trust is False and given.get('pre', True) and not stdin:
-        from kvirt.plan.locate import locate
-        script = locate(url or inputfile, plan=name).script
-        if script:
-            session.confirm(f'Run {script} on this machine first?')
-            trust = True
-    return config.open_plan(name, url or inputfile, stdin=stdin, overrides=given, trust=bool(trust), pre=trust is not None,
-                            tell=session.say)
+    files, sources = _located(name, inputfile, url)
+    scripts = [str(source.script) for source in sources if source.script]
+    if trust is False and given.get('pre', True) and scripts:
+        session.confirm(f"Run {', '.join(scripts)} on this machine first?")
+        trust = True
+    stdin = next((source.text for source in sources if source.origin == 'stdin'), None)
+    return config.open_plan(name, files or None, stdin=stdin, overrides=given, trust=bool(trust), pre=trust is not None,
+                            compat=compat, tell=session.say)
 
 
 @command('plan', parameters=True, example='kvirt create plan -f web.yml -P workers=3 shop')
@@ -70,13 +82,13 @@ def _opened(session: Session, name: str | None, inputfile: str | None, url: str 
 @_carried_out
 @click.option('--dry-run', is_flag=True, help='Show what would be made and what a month of it costs; make nothing.')
 @_trusted
-def create(session: Session, name: str | None, inputfile: str | None, url: str | None, parallel: int, dry_run: bool,
-           trust: bool) -> int:
+def create(session: Session, name: str | None, inputfile: tuple[str, ...], url: str | None, compat: bool,
+           parallel: int, dry_run: bool, trust: bool) -> int:
     """Make what a plan says, as parallel as its entries allow. What is there already stays as it is.
 
     What fails makes only what needs it be left out, and the exit code 4. The same command again goes on with it.
     """
-    plan = _opened(session, name, inputfile, url, trust=None if dry_run else trust)
+    plan = _opened(session, name, inputfile, url, compat, trust=None if dry_run else trust)
     if dry_run:
         _differences(session, plan, {key: change for key, change in plan.diff().items() if change.action == 'create'},
                      empty='Everything is there')
@@ -92,10 +104,10 @@ def create(session: Session, name: str | None, inputfile: str | None, url: str |
 @_carried_out
 @click.option('--replace', is_flag=True, help='Delete and make again what can not be changed; its disks are lost.')
 @_trusted
-def update(session: Session, name: str | None, inputfile: str | None, url: str | None, parallel: int, replace: bool,
-           trust: bool) -> int:
+def update(session: Session, name: str | None, inputfile: tuple[str, ...], url: str | None, compat: bool,
+           parallel: int, replace: bool, trust: bool) -> int:
     """Make what is missing of a plan, and change what is not as it says: exactly what 'diff plan' shows."""
-    plan = _opened(session, name, inputfile, url, trust=trust)
+    plan = _opened(session, name, inputfile, url, compat, trust=trust)
     changes = plan.diff()
     replaced = [key for key, change in changes.items() if change.action == 'replace']
     if replaced and replace:
@@ -110,38 +122,38 @@ def update(session: Session, name: str | None, inputfile: str | None, url: str |
 @command('plan', parameters=True, example='kvirt diff plan -f web.yml shop')
 @name_argument(required=False)
 @_source
-def diff(session: Session, name: str | None, inputfile: str | None, url: str | None) -> int:
+def diff(session: Session, name: str | None, inputfile: tuple[str, ...], url: str | None, compat: bool) -> int:
     """Show in what the platforms differ from a plan. The exit code is 0 when in nothing, and 3 otherwise."""
-    plan = _opened(session, name, inputfile, url)
+    plan = _opened(session, name, inputfile, url, compat)
     return _differences(session, plan, plan.diff(), empty='Nothing differs')
 
 
 @command('plan', parameters=True, example='kvirt check plan -f web.yml')
 @name_argument(required=False)
 @_source
-def check(session: Session, name: str | None, inputfile: str | None, url: str | None) -> int:
+def check(session: Session, name: str | None, inputfile: tuple[str, ...], url: str | None, compat: bool) -> int:
     """Look for faults in a plan, and tell all of them. Nothing is connected to."""
-    plan = _opened(session, name, inputfile, url)
+    plan = _opened(session, name, inputfile, url, compat)
     number = len(plan.checked.items)
     session.say(f"Plan {plan.name}: {number} {'entry' if number == 1 else 'entries'}, no fault")
-    output.rows(session, [{'type': item.kind, 'name': item.name, 'client': item.config.client,
-                           'needs': [f'{kind}/{called}' for kind, called in plan.checked.needs[item.key]]}
-                          for item in plan.checked.in_order()], ('type', 'name', 'client', 'needs'))
+    output.rows(session, _entries(plan), ('type', 'name', 'client', 'needs'))
     return 0
 
 
 @command('plan', parameters=True, example='kvirt render plan -f web.yml -P workers=3')
 @name_argument(required=False)
 @_source
-def render(session: Session, name: str | None, inputfile: str | None, url: str | None) -> int:
+def render(session: Session, name: str | None, inputfile: tuple[str, ...], url: str | None, compat: bool) -> int:
     """Print a plan with its templates expanded."""
-    from kvirt.plan.locate import locate, name_of
+    from kvirt.plan.locate import name_of
     from kvirt.plan.render import render as expanded
-    config = session.one_client(any_of_group=True)
-    source = locate(url or inputfile, plan=name, stdin=sys.stdin.read() if inputfile == '-' else None)
-    context = {'plan': name or name_of(source), **config.context()}
     from kvirt.redact import redact
-    click.echo(redact(expanded(source, session.parameters(implicit=True), context).text), nl=False)
+    config = session.one_client(any_of_group=True)
+    sources = _located(name, inputfile, url)[1]
+    context = {'plan': name or name_of(sources[0]), **config.context()}
+    texts = [expanded(source, session.parameters(implicit=True), context).text for source in sources]
+    for text in texts:
+        click.echo(redact(text), nl=len(texts) > 1 and not text.endswith('\n'))
     return 0
 
 
@@ -149,13 +161,16 @@ def render(session: Session, name: str | None, inputfile: str | None, url: str |
 @name_argument(required=False, complete=complete_plans)
 @_source
 @_carried_out
-def delete(session: Session, name: str | None, inputfile: str | None, url: str | None, parallel: int) -> int:
+@click.option('--unmarked', is_flag=True, help='Also what it names, bears no mark, and is not known to be made by it.')
+def delete(session: Session, name: str | None, inputfile: tuple[str, ...], url: str | None, compat: bool,
+           parallel: int, unmarked: bool) -> int:
     """Delete what a plan made: its VMs and networks by their marks; with the plan's file the rest of its entries too.
 
-    Images and storage pools stay.
+    Images and storage pools stay, and so does what was there before the plan.
     """
     from kvirt.plan import found
-    plan = _opened(session, name, inputfile, url) if inputfile or url else None
+    from kvirt.plan.ledger import Ledger
+    plan = _opened(session, name, inputfile, url, compat) if inputfile or url else None
     wanted = plan.name if plan else name
     if wanted is None:
         raise InvalidInput('which plan? Name it, or give its file with -f')
@@ -164,12 +179,16 @@ def delete(session: Session, name: str | None, inputfile: str | None, url: str |
     if not things and plan is None:
         raise NotFound(f'there is nothing of plan {wanted} on {", ".join(config.client for config in configs)}',
                        hint="'kvirt list plan' shows them all")
-    doomed = dict.fromkeys([*(thing.key for thing in things), *(plan.doomed() if plan else ())])
+    doomed = dict.fromkeys([*(thing.key for thing in things), *(plan.doomed(unmarked=unmarked) if plan else ())])
     if doomed:
         session.confirm(f'Delete plan {wanted}: {_counted(doomed)}?')
     with view(session, wanted) as sink:
-        summary = (plan.delete(sink, parallel=parallel, further=things) if plan
-                   else found.delete(things, sink, parallel=parallel))
+        summary = (plan.delete(sink, parallel=parallel, further=things, unmarked=unmarked) if plan
+                   else found.delete(wanted, things, sink, parallel=parallel))
+    left = [f"{thing['type']} {thing['name']}" for thing in Ledger(session.settings.home, wanted).all()
+            if thing['client'] in session.clients]
+    if left:
+        session.say(f"Still there: {', '.join(left)}{'' if plan else '. With its file (-f) they go as well'}")
     return _told(session, wanted, summary)
 
 
@@ -185,26 +204,45 @@ def list_(session: Session) -> int:
 @command('plan', parameters=True, example='kvirt info plan -f web.yml')
 @name_argument(required=False, complete=complete_plans)
 @_source
-def info(session: Session, name: str | None, inputfile: str | None, url: str | None) -> int:
+def info(session: Session, name: str | None, inputfile: tuple[str, ...], url: str | None, compat: bool) -> int:
     """Show the parameters of a plan's file and what it would make; without a file, what there is of a plan."""
     from kvirt.plan import found
+    from kvirt.plan.parameters import declared
     if name and not inputfile and not url:
         things = found.vms(name, [session.config(client) for client in session.clients])
         rows = [{**thing.row, 'client': thing.config.client} for thing in things]
         output.rows(session, rows, ('name', 'status', 'ip', 'image', 'profile', 'client'))
         return 0
-    from kvirt.plan.locate import locate
-    from kvirt.plan.parameters import declared
-    source = locate(url or inputfile, plan=name, stdin=sys.stdin.read() if inputfile == '-' else None)
-    known = declared(source)
-    for key in ('description', 'info'):
-        if known.about.get(key):
-            session.say(str(known.about[key]).strip())
-    output.rows(session, [{'parameter': each.name, 'default': '(required)' if each.required else
-                           '(secret)' if each.secret else each.default, 'description': each.description,
-                           'choices': list(each.choices)} for each in known.parameters.values()],
-                ('parameter', 'default', 'description', 'choices'), key='parameter', empty='It has no parameters')
+    known = [declared(source) for source in _located(name, inputfile, url)[1]]
+    for about in (each.about for each in known):
+        for key in ('description', 'info'):
+            if about.get(key):
+                session.say(str(about[key]).strip())
+    told = [{'parameter': each.name, 'default': '(required)' if each.required else
+             '(secret)' if each.secret else each.default, 'description': each.description,
+             'choices': list(each.choices)} for one in known for each in one.parameters.values()]
+    try:
+        entries = _entries(_opened(session, name, inputfile, url, compat))
+    except InvalidInput as error:
+        entries = None
+        trouble = '; '.join(problem.message for problem in error.problems)
+        session.say(f'What it makes can not be told: {trouble}')
+    if session.output not in ('table', 'name'):
+        output.facts(session, {'parameters': told, 'entries': entries})
+        return 0
+    output.rows(session, told, ('parameter', 'default', 'description', 'choices'), key='parameter',
+                empty='It has no parameters')
+    if entries and session.output == 'table':
+        click.echo()
+        output.rows(session, entries, ('type', 'name', 'client', 'needs'))
     return 0
+
+
+def _entries(plan: Plan) -> list[dict[str, Any]]:
+    """Return what a plan makes, each entry after what it needs."""
+    return [{'type': item.kind, 'name': item.name, 'client': item.config.client,
+             'needs': [f'{kind}/{called}' for kind, called in plan.checked.needs[item.key]]}
+            for item in plan.checked.in_order()]
 
 
 def _verb(verb: str, done: str, about: str, *, soft: bool = False) -> click.Command:

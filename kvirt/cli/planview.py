@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +13,9 @@ import click
 from kvirt.cli import output
 from kvirt.cli.context import Session
 from kvirt.cli.text import is_terminal, plain
-from kvirt.plan.events import Event, Failed, Finished, Progress, Started, Waiting, as_json
+from kvirt.plan.events import Event, Failed, Finished, Key, Progress, Started, Waiting, as_json
 from kvirt.redact import redact, redact_mapping
+from kvirt.wait import SYSTEM
 
 Sink = Callable[[Event], None]
 
@@ -72,33 +74,74 @@ def _line(event: Event) -> str:
 
 @contextmanager
 def _live() -> Iterator[Sink]:
-    """Show a table in which the entries that are worked on move, and the finished ones are told above it."""
+    """Show a table of what runs and of what waits for what, with the time; what is done is told above it."""
     from rich.console import Console
-    from rich.progress import Progress as Bars
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.live import Live
     from rich.text import Text
     console = Console(stderr=True)
-    tasks: dict[Any, Any] = {}
-    waiting: set[Any] = set()
-    with Bars(SpinnerColumn(), TextColumn('{task.description}', markup=False), TimeElapsedColumn(), console=console,
-              transient=True) as bars:
-        line_of_waiting = bars.add_task('', total=None, visible=False)
-
+    board = Board()
+    with Live(console=console, transient=True, refresh_per_second=8,
+              get_renderable=lambda: board.table(console.height)) as live:
         def sink(event: Event) -> None:
-            kind, name = event.key
-            if isinstance(event, Waiting):
-                waiting.add(event.key)
-            elif isinstance(event, Started):
-                waiting.discard(event.key)
-                tasks[event.key] = bars.add_task(plain(f'{kind} {name}'), total=None)
-            elif isinstance(event, Progress):
-                bars.update(tasks[event.key], description=redact(plain(f'{kind} {name}: {event.what}')))
-            else:
-                waiting.discard(event.key)
-                if event.key in tasks:
-                    bars.remove_task(tasks.pop(event.key))
-                line = redact(plain(_line(event)))
-                if line:
-                    bars.console.print(Text(line, style='red' if isinstance(event, Failed) else ''))
-            bars.update(line_of_waiting, visible=bool(waiting), description=f'{len(waiting)} more wait for these')
+            board.note(event)
+            line = redact(plain(_line(event)))
+            if line and not isinstance(event, Progress):
+                live.console.print(Text(line, style='red' if isinstance(event, Failed) else ''))
         yield sink
+
+
+class Board:
+    """What goes on: what runs since when, and what waits for what."""
+
+    def __init__(self) -> None:
+        from rich.spinner import Spinner
+        self._lock = threading.Lock()
+        self._spinner = Spinner('dots')
+        self._running: dict[Key, tuple[float, str]] = {}
+        self._waiting: dict[Key, set[Key]] = {}
+        self._start = SYSTEM.now()
+
+    def note(self, event: Event) -> None:
+        """Take in what happened."""
+        with self._lock:
+            if isinstance(event, Waiting):
+                self._waiting[event.key] = set(event.needs)
+            elif isinstance(event, Started):
+                self._waiting.pop(event.key, None)
+                self._running[event.key] = (SYSTEM.now(), '')
+            elif isinstance(event, Progress):
+                self._running[event.key] = (self._running[event.key][0], event.what)
+            else:
+                self._running.pop(event.key, None)
+                self._waiting.pop(event.key, None)
+                for needs in self._waiting.values():
+                    needs.discard(event.key)
+
+    def table(self, height: int) -> Any:
+        """Return the table, which has room for *height* lines of a terminal; a line never takes more than one."""
+        from rich.table import Table
+        from rich.text import Text
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(width=1)
+        table.add_column(no_wrap=True, overflow='ellipsis', ratio=1)
+        table.add_column(no_wrap=True, justify='right')
+        with self._lock:
+            running, waiting = list(self._running.items()), list(self._waiting.items())
+        now, room = SYSTEM.now(), max(height - 3, 1)
+        for (kind, name), (since, what) in running[:room]:
+            doing = f'{kind} {name}{": " if what else ""}{what}'
+            table.add_row(self._spinner, Text(redact(plain(doing))), Text(_time(now - since)))
+        room = max(room - len(running), 0)
+        for (kind, name), needs in waiting[:room]:
+            line = f"{kind} {name} waits for {', '.join(map(' '.join, sorted(needs))) or 'its turn'}"
+            table.add_row('', Text(plain(line), style='dim'), '')
+        hidden = len(waiting) - room
+        if hidden > 0 and waiting:
+            table.add_row('', Text(f'{hidden} more wait', style='dim'), '')
+        table.add_row('', '', Text(_time(now - self._start), style='dim'))
+        return table
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f'{minutes}:{rest:02}'

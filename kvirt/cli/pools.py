@@ -38,17 +38,19 @@ def info(session: Session, name: str) -> None:
     output.facts(session, {'name': name, **known})
 
 
-@command('pool', example='kvirt create pool -p /var/lib/libvirt/fast fast')
+@command('pool', parameters=True, example='kvirt create pool -p /var/lib/libvirt/fast fast')
 @name_argument()
 @click.option('-p', '--path', metavar='PATH', help='Folder, volume group or dataset on the host.')
-@click.option('-t', '--pooltype', metavar='TYPE', default='dir', show_default=True, help='dir, lvm or zfs.',
-              shell_complete=choices('dir', 'lvm', 'zfs'))
+@click.option('-t', '--pooltype', metavar='TYPE', default='dir', show_default=True, help='dir, lvm, zfs, netfs, ...',
+              shell_complete=choices('dir', 'lvm', 'zfs', 'netfs', 'iscsi', 'rbd'))
 @click.option('--thinpool', metavar='NAME', help='Thin pool of the volume group.')
 @click.option('-f', '--full', is_flag=True, hidden=True, help='Accepted for scripts written for kcli.')
 def create(session: Session, name: str, path: str | None, pooltype: str, thinpool: str | None, full: bool) -> int:
-    """Create a storage pool."""
+    """Create a storage pool. -P sets what only its provider knows: host, format, target, user, secret."""
     config = session.one_client(any_of_group=True)
-    result = Result.of(config.k.create_pool(name, path, pooltype=pooltype, thinpool=thinpool))
+    values = session.parameters()
+    settings = {'overrides': values} if values else {}
+    result = Result.of(config.k.create_pool(name, path, pooltype=pooltype, thinpool=thinpool, **settings))
     return change(session, name, result, f'Pool {name} created on {config.client}')
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import click
+
 from kvirt.cli.completion import vms
 from kvirt.cli.context import Session, command
 from kvirt.cli.lists import list_command, show
@@ -24,10 +26,12 @@ def list_(session: Session, vm: str | None, short: bool, sort: str | None) -> No
 @command('snapshot', example='kvirt create snapshot -n web before-upgrade')
 @name_argument()
 @_of_vm
-def create(session: Session, name: str, vm: str | None) -> int:
+@click.option('--external/--internal', default=None, help='Outside or inside the files of its disks, if there is a choice.')
+def create(session: Session, name: str, vm: str | None, external: bool | None) -> int:
     """Take a snapshot of a VM."""
     target = one(session, vm)
-    return change(session, name, Result.of(target.config.k.create_snapshot(name, target.name)),
+    kind = {} if external is None else {'external': external}
+    return change(session, name, Result.of(target.config.k.create_snapshot(name, target.name, **kind)),
                   f'Snapshot {name} of VM {target.name} created on {target.config.client}')
 
 

@@ -62,7 +62,7 @@ class Guest:
         if kind is None:
             return cls(name, spec, user, None, image=image, native_user=native_user)
         redact.remember(spec.rootpassword)
-        problems = [*_faults(name, spec), *network.check(spec.cards())]
+        problems = [*_faults(name, spec), *keys.private_faults(spec), *network.check(spec.cards())]
         found = _Collected(spec, basedir, variables, Path(home) if home else None, image, problems)
         own, ignition = found.own(kind)
         if problems:
@@ -70,7 +70,7 @@ class Guest:
         host_key = HostKey.generate() if not spec.insecure else None
         if own is not None:
             own, host_key = _with_host_key(own, host_key)
-        files = found.content.files
+        files = found.content.files + found.private
         if spec.storemetadata and own is None:
             files += (GuestFile('/root/.metadata', _metadata(variables)),)
         return cls(name, spec, user, kind, found.keys, files, found.content.cmds, found.content.scripts, host_key,
@@ -133,6 +133,7 @@ class _Collected:
         self.hint: str | None = None
         self.content = content.Content()
         self.keys: tuple[str, ...] = ()
+        self.private: tuple[GuestFile, ...] = ()
         try:
             self.content = content.gather(spec, basedir, variables)
         except InvalidInput as error:
@@ -142,6 +143,18 @@ class _Collected:
         except InvalidInput as error:
             if spec.keys or image:  # a VM without an image may have nothing to log in to
                 self._note(error)
+        if not problems:
+            self._private(home)
+
+    def _private(self, home: Path | None) -> None:
+        """Add the private key that the guest gets; one for a plan is made only where nothing else is at fault."""
+        try:
+            files, public = keys.private_files(self._spec, home=home)
+        except InvalidInput as error:
+            self._note(error)
+            return
+        self.keys += public
+        self.private = tuple(GuestFile(path, text.encode(), mode) for path, text, mode in files)
 
     def own(self, kind: images.Kind) -> tuple[str | None, str | None]:
         """Return the user's cloud-config and Ignition config, where given."""
@@ -176,7 +189,8 @@ class _Collected:
 
 
 _NAMES = {'cloudinit': 'cloud-init', 'ignition': 'Ignition'}
-_OURS = ('cmds', 'scripts', 'files', 'extra_files', 'rootpassword', 'vmuser', 'env', 'networkwait', 'storemetadata')
+_OURS = ('cmds', 'scripts', 'files', 'extra_files', 'rootpassword', 'vmuser', 'env', 'networkwait', 'storemetadata',
+         'sharedkey', 'privatekey')
 
 
 def _with_host_key(own: str, host_key: HostKey | None) -> tuple[str, HostKey | None]:

@@ -7,12 +7,15 @@ import binascii
 import hashlib
 import re
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvirt import redact
 from kvirt.errors import InvalidInput, Problem
+from kvirt.names import UNPLANNED, safe_name
 from kvirt.spec import VmSpec
+from kvirt.yamlfile import locked, write_private
 
 _KINDS = ('ed25519', 'ecdsa', 'rsa')
 _PUBLIC = re.compile(r'(?P<type>(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+)[ \t]+(?P<key>[A-Za-z0-9+/=]+)'
@@ -37,6 +40,19 @@ class HostKey:
         public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
         redact.remember(private.decode())
         return cls(private.decode(), public.decode())
+
+    @classmethod
+    def read(cls, private: str) -> HostKey:
+        """Return the pair of a private key in OpenSSH's format. InvalidInput for what is none, or needs a passphrase."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives import serialization
+        redact.remember(private)
+        try:
+            key = serialization.load_ssh_private_key(private.encode(), None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise InvalidInput('this is no private ssh key that can be read') from None
+        public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        return cls(private, public.decode())
 
     @property
     def fingerprint(self) -> str:
@@ -93,6 +109,59 @@ def public_keys(spec: VmSpec, *, home: Path | None = None, basedir: Path = Path(
         return agent
     raise InvalidInput('there is no public ssh key to put into the guest',
                        hint='Run: ssh-keygen -t ed25519, or give keys, or nokeys: true')
+
+
+def shared_key(home: Path, plan: str) -> HostKey:
+    """Return the key pair that VMs of a plan share; made when there is none, and kept in kvirt's home."""
+    path = _of_plan(home, plan)
+    with locked(path):
+        if not path.is_file():
+            write_private(path, HostKey.generate().private)
+        try:
+            return HostKey.read(path.read_text(encoding='utf-8'))
+        except (InvalidInput, UnicodeDecodeError):
+            raise InvalidInput(Problem(f'{path} is no private ssh key', 'sharedkey')) from None
+
+
+def forget_shared_key(home: Path, plan: str) -> None:
+    """Delete the key pair that VMs of a plan shared."""
+    _of_plan(home, plan).unlink(missing_ok=True)
+
+
+def _of_plan(home: Path, plan: str) -> Path:
+    return home / 'plans' / f"{safe_name('plan', plan)}.key"
+
+
+def private_faults(spec: VmSpec) -> Iterator[Problem]:
+    """Yield why a guest can't be given the private keys that *spec* says."""
+    if spec.sharedkey and spec.plan == UNPLANNED:
+        yield Problem('sharedkey is for the VMs of a plan', 'sharedkey')
+    if spec.sharedkey and spec.privatekey:
+        yield Problem('a guest has one private key: sharedkey, or privatekey', 'privatekey')
+
+
+def private_files(spec: VmSpec, *, home: Path | None) -> tuple[tuple[tuple[str, str, str], ...], tuple[str, ...]]:
+    """Return the private keys that *spec* puts into the guest: files (path, content, mode), and public keys to let in.
+
+    InvalidInput where there is none to put in.
+    """
+    if spec.sharedkey:
+        if home is None:
+            raise InvalidInput(Problem('there is no home to keep the key pair of the plan in', 'sharedkey'))
+        pair = shared_key(home, spec.plan)
+        name = '/root/.ssh/id_ed25519'
+        return ((name, pair.private, '0600'), (f'{name}.pub', f'{pair.public} {spec.plan}\n', '0644')), (pair.public,)
+    if not spec.privatekey:
+        return (), ()
+    for folder in (*([home] if home else []), Path.home() / '.ssh'):
+        for kind in _KINDS:
+            path = folder / f'id_{kind}'
+            if path.is_file():
+                private = path.read_text(encoding='utf-8', errors='replace')
+                redact.remember(private)
+                return ((f'/root/.ssh/id_{kind}', private, '0600'),), ()
+    raise InvalidInput(Problem('there is no private ssh key of yours to put into the guest', 'privatekey'),
+                       hint='Run: ssh-keygen -t ed25519')
 
 
 def _given(keys: tuple[str, ...], basedir: Path) -> tuple[str, ...]:

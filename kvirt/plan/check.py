@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from kvirt.errors import InvalidInput, KvirtError, Problem
 from kvirt.plan.events import Key
@@ -61,6 +62,7 @@ def check(entries: Iterable[Entry], scope: Scope, found: Sequence[Problem] = ())
             problems += _placed(error, entry)
         except KvirtError as error:
             problems.append(Problem(str(error), entry.where()))
+    _name_on_others(items, scope, problems)
     made: dict[Made, Key] = {}
     for key, item in items.items():
         thing = (item.kind, item.config.client, item.name)
@@ -79,6 +81,23 @@ def check(entries: Iterable[Entry], scope: Scope, found: Sequence[Problem] = ())
     if problems:
         raise InvalidInput(problems)
     return Checked(items, needs, _in_order_of_kcli(items, needs))
+
+
+def _name_on_others(items: dict[Key, Item], scope: Scope, problems: list[Problem]) -> None:
+    """Add the DNS entries of VMs and load balancers whose records another client keeps, but where the plan has its own."""
+    zones = {(item.name, item.zone) for item in items.values() if isinstance(item, DnsItem)}
+    for item in list(items.values()):
+        if not isinstance(item, (VmItem, LoadBalancerItem)) or item.dns is None:
+            continue
+        if (item.name, item.dns['domain']) in zones:
+            continue
+        name = item.name if ('dns', item.name) not in items else f"{item.name}.{item.dns['domain']}"
+        values = {'name': item.name, 'client': item.config.client, **item.dns}
+        try:
+            record = DnsItem(replace(item.entry, kind='dns', name=name, values=values), scope)
+            items[record.key] = record
+        except InvalidInput as error:
+            problems += _placed(error, item.entry)
 
 
 def _placed(error: InvalidInput, entry: Entry) -> list[Problem]:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from kvirt.errors import InvalidInput, NotFound, Problem
+from kvirt.guest.keys import forget_shared_key
 from kvirt.names import did_you_mean
 from kvirt.plan.check import Checked, check
 from kvirt.plan.events import Event, Key, Sink, Verb
@@ -17,6 +18,7 @@ from kvirt.plan.expand import expand
 from kvirt.plan.found import Found, deleted, told_apart
 from kvirt.plan.kinds.item import Change, Item
 from kvirt.plan.locate import Source
+from kvirt.plan.parse import Entry
 from kvirt.plan.render import Rendered, render
 from kvirt.plan.rules import parse_rules
 from kvirt.plan.scope import Config, Scope
@@ -39,16 +41,15 @@ class Plan:
 
     name: str
     scope: Scope
-    rendered: Rendered
     checked: Checked
 
     @classmethod
-    def of(cls, source: Source, name: str, config: Config, given: Mapping[str, Any] | None = None, *,
+    def of(cls, source: Source | Sequence[Source], name: str, config: Config, given: Mapping[str, Any] | None = None, *,
            rules: Any = None, trust: bool = False) -> Plan:
         """Render, parse and check *source*. InvalidInput names every fault with file and line; nothing is connected to.
 
-        With *trust* it, and all plans that it names, may read files and run commands of this machine, wherever they are
-        from.
+        Several sources are one plan: each is rendered with its own parameters, and together they are checked. With *trust*
+        it, and all plans that it names, may read files and run commands of this machine, wherever they are from.
         """
         given = dict(given or {})
         rules = given.pop('vmrules', rules)
@@ -57,13 +58,20 @@ class Plan:
         def expanded(one: Source) -> Rendered:
             texts.append(render(replace(one, trusted=one.trusted or trust), given, context, info=_info(config)))
             return texts[-1]
-        rendered = expanded(source)
+        sources = [source] if isinstance(source, Source) else source
         problems: list[Problem] = []
-        entries = expand(rendered, expanded, problems)
-        scope = Scope(name, config, given, rendered.variables, entries, parse_rules(rules))
-        checked = check(entries, scope, problems)
+        entries: dict[Key, Entry] = {}
+        variables: dict[str, Any] = {}
+        for rendered in [expanded(one) for one in sources]:
+            variables = {**rendered.variables, **variables}
+            for entry in expand(rendered, expanded, problems):
+                first = entries.setdefault(entry.key, entry)
+                if first is not entry:
+                    problems.append(Problem(f'{entry} stands here again, after {first.where()}', entry.where()))
+        scope = Scope(name, config, given, variables, list(entries.values()), parse_rules(rules))
+        checked = check(scope.entries, scope, problems)
         _refuse_unused(set(given) - set(context), texts, checked)
-        return cls(name, scope, rendered, checked)
+        return cls(name, scope, checked)
 
     # carrying out
 
@@ -76,7 +84,7 @@ class Plan:
     def diff(self) -> dict[Key, Change]:
         """Return what there is to do with each entry. Reads only."""
         self.scope.forget()
-        return {item.key: item.compare() for item in self.checked.in_order()}
+        return {item.key: _compared(item) for item in self.checked.in_order()}
 
     def costs(self, changes: Mapping[Key, Change]) -> tuple[dict[str, float], list[str]]:
         """Return what *changes* cost more each month, by currency, and what no price is told for. Reads only."""
@@ -104,15 +112,17 @@ class Plan:
                                   else 'create' for key, change in changes.items()}
         return self._run(verbs, self.checked.needs, work, sink, parallel)
 
-    def doomed(self) -> list[Key]:
+    def doomed(self, *, unmarked: bool = False) -> list[Key]:
         """Return the entries that ``delete`` would remove. Reads only."""
         self.scope.forget()
-        return [key for key, item in self.checked.items.items() if item.present() and item.made()]
+        return [key for key, item in self.checked.items.items() if item.present() and item.made(unmarked=unmarked)]
 
-    def delete(self, sink: Sink = silent, *, parallel: int = PARALLEL, further: Sequence[Found] = ()) -> Summary:
-        """Remove what the plan made: what bears its mark, and what only it can have made.
+    def delete(self, sink: Sink = silent, *, parallel: int = PARALLEL, further: Sequence[Found] = (),
+               unmarked: bool = False) -> Summary:
+        """Remove what the plan made: what bears its mark, and what stands in its ledger.
 
-        *further* is what bears the mark of the plan; what of that is no longer in its file goes as well.
+        *further* is what bears the mark of the plan; what of that is no longer in its file goes as well. *unmarked* lets
+        go also what can bear no mark and stands in no ledger, such as that of another machine.
         """
         self.scope.forget()
         mine = {(item.kind, item.name, item.config.client) for item in self.checked.items.values()}
@@ -120,12 +130,15 @@ class Plan:
         rest = {thing.key: thing for thing in told_apart(others, self.checked.items)}
         vms = {key for key in rest if key[0] == 'vm'}
         needs = {key: wanted | (vms if key[0] != 'vm' else set()) for key, wanted in self.checked.backwards().items()}
-        steps = [Step(key, 'delete', partial(_removed, item), tuple(needs[key]))
+        steps = [Step(key, 'delete', partial(_removed, item, unmarked), tuple(needs[key]))
                  for key, item in self.checked.items.items()]
         inner = {key for key in self.checked.items if key[0] == 'vm'} | vms
         steps += [Step(key, 'delete', partial(deleted, thing), () if key[0] == 'vm' else tuple(inner))
                   for key, thing in rest.items()]
-        return execute(steps, sink, parallel=parallel)
+        summary = execute(steps, sink, parallel=parallel)
+        if summary.ok:
+            forget_shared_key(self.scope.config.settings.home, self.name)
+        return summary
 
     def _clear(self) -> None:
         """Delete what processes that are gone left behind, which would be in the way."""
@@ -141,12 +154,21 @@ class Plan:
         return execute(steps, sink, parallel=parallel)
 
 
-def _removed(item: Item, tell: Tell) -> Result:
+def _compared(item: Item) -> Change:
+    """Return what there is to do with an entry. Only what the plan made is ever replaced."""
+    change = item.compare()
+    if change.action == 'replace' and not item.made():
+        return Change('nothing', change.differences, f'{change.reason}, and the plan did not make it')
+    return change
+
+
+def _removed(item: Item, unmarked: bool, tell: Tell) -> Result:
     if not item.present():
+        item.scope.ledger.forget(item.thing)
         return Result.success(changed=False, details='is not there')
-    if not item.made():
+    if not item.made(unmarked=unmarked):
         return Result.success(changed=False, details='kept')
-    result = item.delete(tell)
+    result = item.remove(tell)
     return Result.success(changed=False) if not result.ok and result['error'] == NotFound.__name__ else result
 
 

@@ -6,7 +6,7 @@ import functools
 import queue
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,7 +73,21 @@ def execute(steps: Iterable[Step], sink: Sink, *, parallel: int = 10, cancel: Ca
     What fails makes what needs it be skipped, and nothing else. When the work is cancelled nothing new begins, and what
     runs is let finish or unwind. *sink* is called from one thread at a time.
     """
-    return _Run(list(steps), sink, parallel, cancel, clock).go()
+    run = _Run(list(steps), sink, parallel, cancel, clock)
+    # Ctrl-C strikes the main thread, at any point of what it does. So that does nothing but wait.
+    pool, mine = ThreadPoolExecutor(1), False
+    work = pool.submit(run.go)
+    while not work.done():
+        try:
+            wait([work])
+        except KeyboardInterrupt:
+            mine |= not cancel.is_set()
+            cancel.set()
+            run.summary.interrupted = True
+    pool.shutdown()
+    if mine:
+        cancel.clear()  # a script may go on with something else
+    return work.result()
 
 
 class _Run:
@@ -90,6 +104,7 @@ class _Run:
         self.summary = Summary()
 
     def go(self) -> Summary:
+        """Do everything, and return how it went."""
         for key, step in self._steps.items():
             if self._graph.needs[key]:
                 self._tell(Waiting, step, needs=tuple(sorted(self._graph.needs[key])))
@@ -99,7 +114,7 @@ class _Run:
                 self._begin(pool)
                 if not self._running:
                     break
-                self._end(*self._next())
+                self._end(*self._ended.get())
         finally:
             pool.shutdown(wait=True)
         for key, step in self._steps.items():
@@ -126,15 +141,6 @@ class _Run:
 
     def _teller(self, step: Step) -> Tell:
         return lambda what: self._tell(Progress, step, what=what)
-
-    def _next(self) -> tuple[Key, Future[Result]]:
-        """Return what ended next. Ctrl-C ends nothing by itself: it cancels what runs, which then ends."""
-        while True:
-            try:
-                return self._ended.get()
-            except KeyboardInterrupt:
-                self._cancel.set()
-                self.summary.interrupted = True
 
     def _end(self, key: Key, future: Future[Result]) -> None:
         self._running.discard(key)

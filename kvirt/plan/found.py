@@ -9,15 +9,13 @@ from functools import partial
 from typing import Any
 
 from kvirt.errors import KvirtError, NotFound
-from kvirt.names import did_you_mean
+from kvirt.guest.keys import forget_shared_key
+from kvirt.names import UNPLANNED, did_you_mean
 from kvirt.plan.events import Key, Sink, Verb
 from kvirt.plan.execute import Step, Summary, Tell, execute
 from kvirt.plan.kinds.item import attempt
 from kvirt.plan.scope import Config
 from kvirt.result import Result
-
-UNPLANNED = 'kvirt'
-"""The plan of VMs that were made without one."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +85,15 @@ def removable(name: str, configs: Sequence[Config]) -> list[Found]:
     return [thing for thing in everything(name, configs) if thing.kind != 'network' or not thing.config.keeps_networks]
 
 
-def delete(found: Sequence[Found], sink: Sink, *, parallel: int = 10) -> Summary:
-    """Delete what was found: the VMs, and then the networks that are free of others' VMs."""
+def delete(name: str, found: Sequence[Found], sink: Sink, *, parallel: int = 10) -> Summary:
+    """Delete what was found of plan *name*: the VMs, and then the networks that are free of others' VMs."""
     inner = [thing.key for thing in found if thing.kind == 'vm']
     steps = [Step(thing.key, 'delete', partial(deleted, thing), () if thing.kind == 'vm' else tuple(inner))
              for thing in found]
-    return execute(steps, sink, parallel=parallel)
+    summary = execute(steps, sink, parallel=parallel)
+    if summary.ok and found:
+        forget_shared_key(found[0].config.settings.home, name)
+    return summary
 
 
 def deleted(thing: Found, tell: Tell) -> Result:

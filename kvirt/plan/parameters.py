@@ -33,15 +33,28 @@ class Parameter:
     def check(self, value: Any) -> Any:
         """Return *value* if it may be given for this parameter. InvalidInput."""
         wanted = None if self.default is None or self.required else type(self.default)
-        if wanted is str and isinstance(value, (int, float)) and not isinstance(value, bool):
-            value = str(value)
-        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+        value = _as(wanted, value)
         if wanted is not None and value is not None and type(value) is not wanted:
             raise InvalidInput(f"parameter {self.name} is {_article(wanted)}, and {value!r} is not")
         if self.choices and value not in self.choices:
             raise InvalidInput(f"parameter {self.name} is one of {', '.join(map(str, self.choices))}, and not {value!r}")
         return value
+
+
+def _as(wanted: type | None, value: Any) -> Any:
+    """Return *value*, as it was typed, in the type of the default where that is what it means."""
+    if wanted is str and isinstance(value, bool):
+        return 'true' if value else 'false'
+    if wanted is str and isinstance(value, (int, float)):
+        return str(value)
+    if wanted is float and (isinstance(value, int) and not isinstance(value, bool) or
+                            isinstance(value, str) and re.fullmatch(r'[-+]?\d+(\.\d*)?([eE][-+]?\d+)?', value)):
+        return float(value)
+    if wanted is int and isinstance(value, str) and re.fullmatch(r'[-+]?\d{1,18}', value):
+        return int(value)
+    if wanted is list and isinstance(value, str):
+        return [part.strip() for part in value.split(',')] if value.strip() else []
+    return [value] if wanted is list and isinstance(value, (int, float)) else value
 
 
 def _article(kind: type) -> str:

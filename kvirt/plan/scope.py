@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from kvirt.errors import InvalidInput, NotFound, Problem
 from kvirt.names import did_you_mean
+from kvirt.plan.ledger import Ledger
 from kvirt.plan.parse import Entry
 from kvirt.plan.rules import Rule
 from kvirt.profiles import Layer, Merged, Profiles
@@ -21,6 +22,7 @@ class Config(Protocol):
     """What a plan needs of the configuration of a client; :class:`kvirt.config.Kconfig` is one."""
 
     client: str
+    settings: Any
 
     @property
     def k(self) -> Any: ...
@@ -33,6 +35,9 @@ class Config(Protocol):
 
     @property
     def keeps_networks(self) -> bool: ...
+
+    @property
+    def dnsclient(self) -> str | None: ...
 
     def for_client(self, client: str) -> Any: ...
 
@@ -138,6 +143,11 @@ class Scope:
     def profiles(self) -> dict[str, Entry]:
         """The plan's own profiles."""
         return {entry.name: entry for entry in self.entries if entry.kind == 'profile'}
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the plan made that can bear no mark."""
+        return Ledger(self.config.settings.home, self.name)
 
     def client(self, name: str | None) -> Config:
         """Return the configuration of a client, the plan's own for None. NotFound, InvalidInput."""

@@ -178,6 +178,95 @@ class TestOutputs:
         assert 'costs' not in kvirt('diff', 'plan').err
 
 
+class TestManyFiles:
+    """Several files that are one plan, and what kcli passed over."""
+
+    @pytest.fixture(autouse=True)
+    def files(self, home: Path) -> None:
+        Path('nets.yml').write_text('parameters: {range: 10.77.0.0/24}\nlab: {type: network, cidr: "{{ range }}"}\n')
+        Path('vms.yml').write_text('parameters: {size: 700}\na: {image: debian12, memory: "{{ size }}", nets: [lab]}\n')
+        Path('more').mkdir()
+        Path('more/kvirt_plan.yml').write_text('b: {image: debian12, depends_on: a}\n')
+
+    def test_they_are_checked_made_compared_and_deleted_as_one(self, kvirt: Run) -> None:
+        words = ('-f', 'nets.yml', '-f', 'vms.yml', '-f', 'more')
+        assert kvirt('check', 'plan', *words, '-o', 'name').out.split() == ['lab', 'a', 'b']
+        assert kvirt('render', 'plan', *words).out.count('image: debian12') == 2
+        assert kvirt('create', 'plan', *words, '-P', 'size=900').code == 0
+        assert kvirt('info', 'vm', 'a', '-f', 'plan,memory', '-v').out.split() == ['nets', '900']
+        assert kvirt('diff', 'plan', *words, '-P', 'size=900').code == 0
+        parameters = json.loads(kvirt('info', 'plan', *words, '-o', 'json').out)['parameters']
+        assert [each['parameter'] for each in parameters] == ['range', 'size']
+        assert kvirt('delete', 'plan', '-y', *words).code == 0
+        assert vms(kvirt) == []
+
+    def test_one_of_them_may_be_standard_input(self, kvirt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr('sys.stdin', io.StringIO('c: {image: debian12, nets: [lab]}\n'))
+        assert kvirt('create', 'plan', '-f', 'nets.yml', '-f', '-', 'shop').code == 0
+        assert vms(kvirt) == ['c']
+        assert kvirt('check', 'plan', '-f', '-', '-f', '-').code == 2
+
+    def test_faults_of_all_are_told(self, kvirt: Run) -> None:
+        Path('nets.yml').write_text('lab: {type: network, cidr: x}\na: {image: debian12}\n')
+        Path('vms.yml').write_text('a: {image: debian12}\nb: {image: debian12, memroy: 5}\n')
+        done = kvirt('check', 'plan', '-f', 'nets.yml', '-f', 'vms.yml')
+        assert done.code == 2
+        for says in ('nets.yml:1: ', 'vms.yml:1: vm a stands here again, after nets.yml:2', 'vms.yml:2: '):
+            assert any(says in line for line in done.errors), done.errors
+
+    def test_what_kcli_passed_over_is_a_warning_when_asked(self, kvirt: Run) -> None:
+        Path('old.yml').write_text('a: {image: debian12, memroy: 5}\nlab: {type: network, cidr: 10.7.0.0/24}\n'
+                                   'd: {type: disk, sise: 5}\n')
+        assert len(kvirt('check', 'plan', '-f', 'old.yml').errors) == 2
+        done = kvirt('create', 'plan', '--compat', '-f', 'old.yml', '-P', 'threaded=true')
+        assert (done.code, vms(kvirt)) == (0, ['a'])
+        for says in ("old.yml:1: vm a: unknown keyword 'memroy', did you mean 'memory'?", "no parameter 'threaded'",
+                     "old.yml:3: disk d: unknown key of a disk 'sise', did you mean 'size'?"):
+            assert says in done.err
+        for verb in ('diff', 'update', 'render', 'info'):
+            assert kvirt(verb, 'plan', '--compat', '-f', 'old.yml').code == 0, verb
+        assert kvirt('delete', 'plan', '-y', '--compat', '-f', 'old.yml').code == 0
+
+    def test_an_unknown_type_or_profile_stays_a_fault(self, kvirt: Run) -> None:
+        Path('old.yml').write_text('a: {type: vmm}\nb: {profile: none}\n')
+        assert len(kvirt('check', 'plan', '--compat', '-f', 'old.yml').errors) == 2
+
+
+@pytest.mark.parametrize(('default', 'typed', 'value'), [
+    ('x', '01', '01'), ('x', '1.10', '1.10'), ('x', 'true', 'true'), ('x', '5', '5'), ('1.5', '2', '2.0'),
+    ('1.5', '2.50', '2.5'), ('5', '007', '7'), ('[a]', 'b,c', "['b', 'c']"), ('[a]', 'b', "['b']"),
+    ('[a]', '[b, c]', "['b', 'c']"), ('[1]', '2', '[2]'),
+    ('false', 'true', 'True')])
+def test_what_is_typed_has_the_type_of_the_default(default: str, typed: str, value: str, kvirt: Run, home: Path) -> None:
+    Path('kvirt_plan.yml').write_text(f'parameters:\n  p: {default}\na: {{image: debian12, owner: "{{{{ p }}}}"}}\n')
+    assert f'owner: "{value}"' in kvirt('render', 'plan', '-P', f'p={typed}').out
+
+
+@pytest.mark.parametrize(('default', 'typed'), [('5', '1.5'), ('5', 'many'), ('5', 'true'), ('false', '1'), ('1.5', 'x'),
+                                                ('{a: 1}', 'x'), ('x', '[a]')])
+def test_what_is_of_another_type_is_a_fault(default: str, typed: str, kvirt: Run, home: Path) -> None:
+    Path('kvirt_plan.yml').write_text(f'parameters:\n  p: {default}\na: {{image: debian12}}\n')
+    done = kvirt('check', 'plan', '-P', f'p={typed}')
+    assert (done.code, len(done.errors)) == (2, 1)
+
+
+class TestInfo:
+    """What a plan's file tells of itself."""
+
+    def test_what_it_would_make(self, kvirt: Run, shop: Path) -> None:
+        told = json.loads(kvirt('info', 'plan', '-f', 'shop.yml', '-P', 'workers=1', '-o', 'json').out)
+        assert [(each['type'], each['name'], each['needs']) for each in told['entries']] == [
+            ('network', 'net', []), ('dns', 'www', []), ('vm', 'web-0', ['network/net']), ('vm', 'db', ['vm/web-0']),
+            ('loadbalancer', 'front', ['vm/web-0'])]
+
+    def test_without_what_must_be_given_it_tells_the_parameters_alone(self, kvirt: Run, home: Path) -> None:
+        Path('kvirt_plan.yml').write_text('parameters:\n  code: ?secret\na: {image: debian12, owner: "{{ code }}"}\n')
+        done = kvirt('info', 'plan', '-f', '.')
+        assert (done.code, '(required)' in done.out, 'debian12' in done.out) == (0, True, False)
+        assert 'What it makes can not be told: parameter code is required' in done.err
+        assert json.loads(kvirt('info', 'plan', '-f', '.', '-o', 'json').out)['entries'] is None
+
+
 class TestCodes:
     """Exit codes."""
 

@@ -17,6 +17,7 @@ from kvirt.settings import Settings
 
 URI = os.environ.get('KVIRT_TEST_URI', 'qemu:///system')
 IMAGE = os.environ.get('KVIRT_TEST_IMAGE', 'debian12')
+STEM = os.environ.get('KVIRT_TEST_PREFIX', 'kvt')  # of names: who shares a host with others can tell what is whose
 
 
 class Leftovers:
@@ -48,7 +49,8 @@ class Leftovers:
             if native.name().startswith(prefix):
                 if native.isActive():
                     native.destroy()
-                native.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+                native.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+                                     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
         for network in self.conn.listAllNetworks():
             if network.name().startswith(prefix):
                 network.destroy()
@@ -67,7 +69,7 @@ def leftovers() -> Leftovers:
 @pytest.fixture
 def prefix(leftovers: Leftovers) -> Iterator[str]:
     """A prefix for names; after the test nothing that bears it may be there."""
-    chosen = f'kvt{secrets.token_hex(3)}'
+    chosen = f'{STEM}{secrets.token_hex(3)}'
     yield chosen
     left = leftovers.now(chosen)
     leftovers.remove(chosen)

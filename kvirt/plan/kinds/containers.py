@@ -115,7 +115,7 @@ class ContainerItem(Item):
     def exists(self) -> bool:
         return bool(self._known())
 
-    def made(self) -> bool:
+    def made(self, *, unmarked: bool = False) -> bool:
         return bool((self._known().get('Config') or {}).get('Labels', {}).get(_LABEL) == self.scope.name)
 
     def compare(self) -> Change:

@@ -65,7 +65,7 @@ class NetworkItem(Item):
     def delete(self, tell: Tell) -> Result:
         return attempt(self.k.delete_network, self.name)
 
-    def made(self) -> bool:
+    def made(self, *, unmarked: bool = False) -> bool:
         mine = self.live.networks().get(self.name, {}).get('plan') == self.scope.name
         return mine and not self.config.keeps_networks
 
@@ -94,7 +94,7 @@ class PoolItem(Item):
     def delete(self, tell: Tell) -> Result:
         return attempt(self.k.delete_pool, self.name)
 
-    def made(self) -> bool:
+    def made(self, *, unmarked: bool = False) -> bool:
         return False
 
 
@@ -142,7 +142,7 @@ class ImageItem(Item):
     def delete(self, tell: Tell) -> Result:
         return attempt(self.k.delete_image, self.name, self.keys.pool)
 
-    def made(self) -> bool:
+    def made(self, *, unmarked: bool = False) -> bool:
         return False
 
 
@@ -181,7 +181,7 @@ class DiskItem(Item):
         self.live.forget()
         result = Result.success()
         if self.name not in self.live.disks():
-            result = attempt(k.create_disk, self.name, keys.size, pool=keys.pool, thin=keys.thin, image=keys.image)
+            result = self._making(k.create_disk, self.name, keys.size, pool=keys.pool, thin=keys.thin, image=keys.image)
         holders = self._holders()
         for vm in keys.vms:
             if result.ok and vm not in holders:

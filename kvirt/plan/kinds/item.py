@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 from kvirt.decode import decode
 from kvirt.errors import InvalidInput, KvirtError, NotFound, Problem
-from kvirt.names import safe_name
+from kvirt.names import did_you_mean, safe_name
 from kvirt.plan.events import Key
+from kvirt.plan.ledger import Thing
 from kvirt.plan.parse import KINDS, Entry
 from kvirt.plan.scope import Config, Live, Scope, missing_client
 from kvirt.result import Result
 from kvirt.spec import doc, texts
+
+log = logging.getLogger(__name__)
 
 Tell = Callable[[str], None]
 Made = tuple[str, str, str]
@@ -85,6 +90,11 @@ class Item:
         written = {self.other_words.get(key, key): value for key, value in entry.values.items()}
         self.settings = {key: value for key, value in written.items() if self.open_keys and key not in known}
         values = {key: value for key, value in written.items() if key not in self.settings}
+        if entry.compat:  # what kcli passed over in silence
+            for key in [key for key in values if key not in known]:
+                log.warning("%s", Problem(f"{entry}: unknown key of a {self.kind} '{key}'{did_you_mean(key, known)}",
+                                          entry.where(key)))
+                del values[key]
         self.keys: Any = decode(self.Keys, self._prepared(values), what=f'key of a {self.kind}', where=entry.where)
         self._check_name()
         self.config = self._client(scope)
@@ -137,6 +147,11 @@ class Item:
         """What there is on its client."""
         return self.scope.live(self.config)
 
+    @property
+    def named_on(self) -> Config:
+        """The client that names which the item refers to are of."""
+        return self.config
+
     def refers(self) -> Iterator[Key]:
         """Yield what the item refers to, by its name on the item's client; what is not of the plan does not count."""
         return iter(())
@@ -146,7 +161,7 @@ class Item:
 
         *made* tells which item makes what.
         """
-        referred = [made.get((kind, self.config.client, name), (kind, name)) for kind, name in self.refers()]
+        referred = [made.get((kind, self.named_on.client, name), (kind, name)) for kind, name in self.refers()]
         found = [key for key in referred if key in items and key != self.key]
         for index, wanted in enumerate(self.keys.depends_on):
             kind, slash, name = wanted.partition('/')
@@ -187,13 +202,25 @@ class Item:
         """Remove it."""
         raise NotImplementedError
 
-    def made(self) -> bool:
-        """Tell if the deletion of a plan that names it may remove it, since only the plan can have made it."""
-        return True
+    def made(self, *, unmarked: bool = False) -> bool:
+        """Tell if the deletion of its plan may remove it: the platform, or else the ledger, says that the plan made it.
+
+        With *unmarked* what can bear no mark needs not stand in the ledger.
+        """
+        return unmarked or self.thing in self.scope.ledger.all()
 
     def cost(self, change: Change) -> Cost:
         """Return what *change* costs more each month. What has no price of its own costs nothing."""
         return Cost(0.0)
+
+    @property
+    def thing(self) -> Thing:
+        """What tells it from all others in the ledger."""
+        return {'type': self.kind, 'client': self.config.client, 'name': self.name}
+
+    def _making(self, operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Result:
+        """Make, with an *operation* of the provider, what can bear no mark of the plan."""
+        return self.scope.ledger.making(self.thing, partial(attempt, operation, *args, **kwargs))
 
     # for those who carry it out
 
@@ -203,12 +230,19 @@ class Item:
             return Result.success(changed=False, details='exists')
         return self._named(self.create(tell))
 
+    def remove(self, tell: Tell) -> Result:
+        """Remove it, and strike it out of the ledger."""
+        result = self.delete(tell)
+        if result.get('changed', True) if result.ok else result['error'] == NotFound.__name__:
+            self.scope.ledger.forget(self.thing)
+        return result
+
     def mend(self, change: Change, tell: Tell) -> Result:
         """Do what *change* says; a replacement deletes first."""
         if change.action == 'create':
             return self._named(self.create(tell))
         if change.action == 'replace':
-            gone = self.delete(tell)
+            gone = self.remove(tell)
             return self._named(self.create(tell)) if gone.ok or gone['error'] == NotFound.__name__ else gone
         for difference in change.differences:
             if difference.mend:
@@ -216,7 +250,7 @@ class Item:
                 result = Result.of(difference.mend())
                 if not result.ok:
                     return result
-        return Result.success(changed=bool(change.differences))
+        return Result.success(changed=any(difference.mend for difference in change.differences))
 
     def _named(self, result: Result) -> Result:
         """Let a failure name the entry's place, which is where it is mended."""

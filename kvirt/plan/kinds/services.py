@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from kvirt import redact
-from kvirt.errors import InvalidInput, Problem
+from kvirt.errors import InvalidInput, NotFound, Problem
 from kvirt.names import dns_name
 from kvirt.plan.events import Key
 from kvirt.plan.kinds import haproxy
-from kvirt.plan.kinds.item import Change, Difference, Item, Keys, NamedKeys, Tell, attempt
+from kvirt.plan.kinds.item import Change, Difference, Item, NamedKeys, Tell, attempt
+from kvirt.plan.ledger import Thing
+from kvirt.plan.scope import Config, Scope, missing_client
 from kvirt.profiles import Layer, merge
 from kvirt.result import Result
 from kvirt.rules import rules_of
@@ -29,6 +31,9 @@ def ports(value: Any) -> tuple[int, ...]:
             raise InvalidInput(f'{entry!r} is no port')
         found.append(int(entry))
     return tuple(found)
+
+
+_WITHOUT_ADDRESS = ('stopped', 'failed', 'terminated')
 
 
 class BucketKeys(NamedKeys, frozen=True, kw_only=True):
@@ -68,7 +73,7 @@ class BucketItem(Item):
     def create(self, tell: Tell) -> Result:
         result = Result.success()
         if self.name not in self.live.buckets():
-            result = attempt(self.k.create_bucket, self.name, self.keys.public)
+            result = self._making(self.k.create_bucket, self.name, self.keys.public)
         absent = self._absent() if result.ok else []
         for name in absent:
             if result.ok:
@@ -89,28 +94,48 @@ class BucketItem(Item):
         return attempt(self.k.delete_bucket, self.name)
 
 
-class DnsKeys(Keys, frozen=True, kw_only=True):
+class DnsKeys(NamedKeys, frozen=True, kw_only=True):
     """The keys of a DNS record."""
 
     domain: Annotated[str | None, doc('plan', 'Zone; the network when absent')] = None
     net: Annotated[str, doc('plan', 'Network that answers for the name, where DNS is a matter of networks')] = 'default'
-    ip: Annotated[str | None, doc('plan', 'Address; that of the VM of the same name when absent', one_address)] = None
+    ip: Annotated[str | None, doc('plan', 'Address; that of the VM or load balancer of that name when absent',
+                                  one_address)] = None
     alias: Annotated[tuple[str, ...], doc('plan', 'Further names', texts)] = ()
+    dnsclient: Annotated[str | None, doc('plan', 'Client that makes the record; that of the VM when absent')] = None
 
 
 class DnsItem(Item):
-    """A DNS record, of an address or of a VM of the plan."""
+    """A DNS record, of an address, or of a VM or load balancer of the plan, which may be on another client."""
 
     kind = 'dns'
     Keys = DnsKeys
 
+    def _client(self, scope: Scope) -> Config:
+        self._of = super()._client(scope)
+        if not self.keys.dnsclient:
+            return self._of
+        try:
+            return scope.client(self.keys.dnsclient)
+        except NotFound as error:
+            raise missing_client(error, self.entry.where('dnsclient')) from None
+
     def _check_name(self) -> None:
-        dns_name(self.name)
+        for name in (self.name, *self.keys.alias):
+            dns_name(name)
 
     @property
     def zone(self) -> str:
         """The zone, or the network that answers."""
         return str(self.keys.domain or self.keys.net)
+
+    @property
+    def thing(self) -> Thing:
+        return {**super().thing, 'zone': self.zone}
+
+    @property
+    def named_on(self) -> Config:
+        return self._of
 
     def refers(self) -> Iterator[Key]:
         yield 'network', self.keys.net
@@ -118,34 +143,63 @@ class DnsItem(Item):
             yield 'vm', self.name
         yield 'loadbalancer', self.name
 
-    def _there(self) -> Any:
-        full = {self.name, f'{self.name}.{self.zone}', f'{self.name}.{self.zone}.'}
+    def _records(self, name: str) -> Any:
+        full = {name, f'{name}.{self.zone}', f'{name}.{self.zone}.'}
         return next((record for record in self.live.records(self.zone)
                      if record['name'] in full and record.get('type') in ('A', 'AAAA', None)), None)
 
     def exists(self) -> bool:
-        return self._there() is not None
+        return self._records(self.name) is not None
 
     def compare(self) -> Change:
-        there = self._there()
+        there = self._records(self.name)
         if there is None:
             return Change('create')
-        if self.keys.ip and self.keys.ip not in (there.get('data') or ()):
-            mend = partial(self.k.reserve_dns, self.name, nets=[self.keys.net], domain=self.zone, ip=self.keys.ip,
-                                              alias=list(self.keys.alias), force=True)
-            return Change('update', (Difference('address', ', '.join(there.get('data') or ()), self.keys.ip, mend),))
+        wanted = self.keys.ip or self._known_address()
+        if wanted and wanted not in (there.get('data') or ()):
+            mend = partial(self.k.reserve_dns, self.name, nets=[self.keys.net], domain=self.zone, ip=wanted,
+                           alias=list(self.keys.alias), force=True)
+            return Change('update', (Difference('address', ', '.join(there.get('data') or ()), wanted, mend),))
         return Change('nothing')
 
+    def _known_address(self) -> str | None:
+        """Return the address that the load balancer or VM of its name has at present."""
+        live = self.scope.live(self._of)
+        entries = {entry.kind for entry in self.scope.entries if self.name in (entry.name, entry.called)}
+        if 'loadbalancer' in entries and self._of.k.supports('list_loadbalancers'):
+            row = live.balancers().get(self.name, {})
+        else:
+            row = live.vms().get(self.name, {}) if entries & {'vm', 'loadbalancer'} else {}
+        return str(row['ip']) if row.get('ip') else None
+
     def create(self, tell: Tell) -> Result:
-        ip = self.keys.ip or self.k.ip(self.name)
-        if ip is None:
-            raise InvalidInput(Problem(f'dns {self.name} has no ip, and there is no VM of that name with an address',
-                                       self.entry.where()))
-        return attempt(self.k.reserve_dns, self.name, nets=[self.keys.net], domain=self.zone, ip=ip,
-                                                  alias=list(self.keys.alias))
+        return self._making(self.k.reserve_dns, self.name, nets=[self.keys.net], domain=self.zone, ip=self._address(tell),
+                            alias=list(self.keys.alias))
+
+    def _address(self, tell: Tell) -> str:
+        """Return the address to record; one that a VM is about to get is waited for."""
+        self.scope.live(self._of).forget()
+        found = self.keys.ip or self._known_address()
+        if found:
+            return found
+
+        def look() -> str | None:
+            known = self._of.k.info(self.name)
+            if not known or known.get('status') in _WITHOUT_ADDRESS or getattr(self._of.k, 'pretends', False):
+                raise InvalidInput(Problem(f'dns {self.name} has no ip, and there is no VM of that name with an address',
+                                           self.entry.where()))
+            address: str | None = known.get('ip')
+            return address
+        return until(look, what=f'VM {self.name} getting an address', timeout=_FOR_ADDRESSES,
+                     tick=lambda gone: tell(f'waiting for the address of {self.name}, {gone:.0f} s'))
 
     def delete(self, tell: Tell) -> Result:
-        return attempt(self.k.delete_dns, self.name, self.zone)
+        result = attempt(self.k.delete_dns, self.name, self.zone)
+        for name in self.keys.alias:
+            gone = attempt(self.k.delete_dns, name, self.zone)
+            if not gone.ok and gone['error'] != NotFound.__name__:
+                return gone
+        return result
 
 
 class GroupKeys(NamedKeys, frozen=True, kw_only=True):
@@ -175,7 +229,7 @@ class SecurityGroupItem(Item):
             self.name, {**self.settings, 'ports': wanted})),))
 
     def create(self, tell: Tell) -> Result:
-        return attempt(self.k.create_security_group, self.name, {**self.settings, 'ports': list(self.keys.ports)})
+        return self._making(self.k.create_security_group, self.name, {**self.settings, 'ports': list(self.keys.ports)})
 
     def delete(self, tell: Tell) -> Result:
         return attempt(self.k.delete_security_group, self.name)
@@ -215,6 +269,19 @@ class LoadBalancerItem(Item):
     def _check(self) -> None:
         if not re.fullmatch(r'/[A-Za-z0-9._~/?&=%-]*', self.keys.checkpath):
             raise InvalidInput(Problem(f'{self.keys.checkpath!r} is no path of a URL', self.entry.where('checkpath')))
+        if self.keys.dnsclient and not self.keys.domain:
+            raise InvalidInput(Problem(f'it needs a domain for {self.keys.dnsclient} to record it in',
+                                       self.entry.where('dnsclient')))
+
+    @property
+    def dns(self) -> dict[str, Any] | None:
+        """The keys of the DNS entry that names it, None where the platform keeps its records."""
+        keys, provider = self.keys, self.config.provider
+        can = getattr(provider, 'capability', None)
+        native = can is None or can('create_loadbalancer').mark == 'supported'
+        if not keys.domain or native and keys.dnsclient in (None, self.config.client):
+            return None
+        return {'domain': keys.domain, 'dnsclient': keys.dnsclient or self.config.client, 'alias': list(keys.alias)}
 
     def refers(self) -> Iterator[Key]:
         yield from (('vm', vm) for vm in self.keys.vms)
@@ -227,8 +294,10 @@ class LoadBalancerItem(Item):
     def exists(self) -> bool:
         return self.name in (self.live.balancers() if self._native else self.live.vms())
 
-    def made(self) -> bool:
-        return self._native or self.live.vms().get(self.name, {}).get('plan') == self.scope.name
+    def made(self, *, unmarked: bool = False) -> bool:
+        if self._native:
+            return super().made(unmarked=unmarked)
+        return bool(self.live.vms().get(self.name, {}).get('plan') == self.scope.name)
 
     def compare(self) -> Change:
         if not self.exists():
@@ -249,10 +318,10 @@ class LoadBalancerItem(Item):
         keys = self.keys
         if not self._native:
             return self._as_vm(tell)
-        return attempt(
+        return self._making(
             self.k.create_loadbalancer, self.name, ports=list(keys.ports), checkpath=keys.checkpath, vms=list(keys.vms),
-            domain=keys.domain, checkport=keys.checkport, alias=list(keys.alias), internal=keys.internal,
-            dnsclient=keys.dnsclient, ip=keys.ip)
+            domain=None if self.dns else keys.domain, checkport=keys.checkport,
+            alias=[] if self.dns else list(keys.alias), internal=keys.internal, ip=keys.ip)
 
     def _as_vm(self, tell: Tell) -> Result:
         addresses = {}

@@ -8,8 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
-from kvirt.errors import Problem
+from kvirt.errors import InvalidInput, Problem
 from kvirt.guest.content import gather, template_variables
+from kvirt.guest.keys import private_faults
 from kvirt.plan.events import Key
 from kvirt.plan.kinds.item import Change, Cost, Difference, Item, NamedKeys, Tell
 from kvirt.plan.rules import rule_layers
@@ -20,7 +21,7 @@ from kvirt.spec import doc, files, is_keyword
 log = logging.getLogger(__name__)
 
 _OF_THIS_MACHINE = frozenset({'scripts', 'cloudinit_file', 'ignition_file', 'sharedfolders', 'emulator', 'kernel', 'initrd',
-                              'iso', 'finishfiles'})
+                              'iso', 'finishfiles', 'privatekey'})
 """Keywords that name files of this machine, or of the host."""
 
 _IN_METADATA = ('profile', 'owner', 'domain')
@@ -31,6 +32,7 @@ class VmKeys(NamedKeys, frozen=True, kw_only=True):
 
     profile: Annotated[str | None, doc('plan', 'Profile that the values build on: of the plan, or of profiles.yml')] = None
     role: Annotated[str | None, doc('plan', 'Role of the VM in a cluster')] = None
+    dnsclient: Annotated[str | None, doc('plan', 'Client that records its name in its domain')] = None
 
 
 class VmItem(Item):
@@ -51,6 +53,7 @@ class VmItem(Item):
         self.merged.values['plan'] = scope.name
         if self.keys.profile:
             self.merged.values['profile'] = self.keys.profile
+        self.dns = self._dns()
         self._check_trust()
         for key in [key for key in self.merged.values if key in scope.variables and not is_keyword(key)]:
             del self.merged.values[key]  # a parameter may be set on one VM, for its templates
@@ -59,10 +62,29 @@ class VmItem(Item):
                 log.warning('%s', Problem(f'{entry}: {problem.message}', problem.where))
                 del self.merged.values[key]
         keywords, extra, self.spec = self.config.decoded(self.name, self.merged, entry.folder)
+        faults = list(private_faults(self.spec))
+        if faults:
+            raise InvalidInput(faults)
         own = {key: self.settings[key] for key in scope.variables if key in self.settings}
         self.variables = {**scope.variables, **own}
         gather(self.spec, entry.folder, {**self.variables, **keywords, **extra, 'name': self.name})
         self.given = frozenset(keywords)
+
+    def _dns(self) -> dict[str, Any] | None:
+        """Return the keys of the DNS entry that names it on another client, None when it has none.
+
+        Its own client then finds the record by what the VM says of it, were the plan's file lost.
+        """
+        values = self.merged.values
+        said = values.pop('dnsclient', None) or self.keys.dnsclient
+        wanted, domain = said or self.config.dnsclient, values.get('domain')
+        if not wanted or not domain and not said:
+            return None
+        where = self.entry.where('dnsclient')
+        if not domain:
+            raise InvalidInput(Problem(f'it needs a domain for {wanted} to record it in', where))
+        values['metadata'] = {**(values.get('metadata') or {}), 'dnsclient': str(wanted)}
+        return {'domain': domain, 'dnsclient': wanted}
 
     def _check_trust(self) -> None:
         """Raise InvalidInput where a plan from elsewhere reaches for files of this machine, or of the host."""
@@ -99,7 +121,7 @@ class VmItem(Item):
     def exists(self) -> bool:
         return self.name in self.live.vms()
 
-    def made(self) -> bool:
+    def made(self, *, unmarked: bool = False) -> bool:
         return bool(self.live.vms().get(self.name, {}).get('plan') == self.scope.name)
 
     def create(self, tell: Tell) -> Result:

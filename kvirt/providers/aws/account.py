@@ -6,7 +6,7 @@ import functools
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from kvirt.base import Options, option
 from kvirt.errors import Conflict, InvalidInput, KvirtError, QuotaExceeded, Unauthorized
@@ -14,12 +14,19 @@ from kvirt.parallel import in_parallel
 from kvirt.providers.families import boto
 from kvirt.providers.families.machines import Machine, Machines
 from kvirt.providers.families.marks import MAKER, MARK
+from kvirt.shapes import Status
 from kvirt.wait import until
+
+T = TypeVar('T')
 
 EVERYWHERE = 'all'
 """The location of a client that sees the VMs of all regions. It makes its own in the default one."""
 
 DEFAULT_REGION = 'us-east-1'
+
+STATUS: Mapping[str, Status] = {'pending': 'pending', 'running': 'running', 'stopping': 'stopping', 'stopped': 'stopped',
+                                'shutting-down': 'terminating', 'terminated': 'terminated'}
+"""Every word of EC2 for the state of an instance, and the standard one."""
 
 GONE = frozenset({'shutting-down', 'terminated'})
 """States of instances from which there is no way back: they stay visible for an hour, and do not exist."""
@@ -175,9 +182,17 @@ class Account(Machines):
     def everywhere(self, work: Callable[[Any], Iterable[Mapping[str, Any]]],
                    regions: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return what *work* finds with the EC2 client of each region that is seen; ``Region`` is added to each thing."""
-        def one(region: str) -> list[dict[str, Any]]:
-            return [{**thing, 'Region': region} for thing in work(self.client('ec2', region))]
-        return [thing for found in in_parallel(regions or self.regions, one, workers=16) for thing in found]
+        return self.in_regions(lambda region: [{**thing, 'Region': region} for thing in work(self.client('ec2', region))],
+                               regions)
+
+    def in_regions(self, work: Callable[[str], Iterable[T]], regions: Sequence[str] | None = None) -> list[T]:
+        """Return what *work* finds in each region that is seen, in several at once."""
+        return [thing for found in in_parallel(regions or self.regions, work, workers=16) for thing in found]
+
+    def look(self, kind: str, filters: Mapping[str, Sequence[str]] | None = None,
+             regions: Sequence[str] | None = None, size: int | None = None) -> list[dict[str, Any]]:
+        """Return what there is of a *kind*, as :func:`described` tells it, in the regions that are seen."""
+        return self.everywhere(lambda ec2: described(ec2, kind, filters, size), regions)
 
     @staticmethod
     def completed(ec2: Any, *things: str) -> None:
@@ -187,7 +202,7 @@ class Account(Machines):
     def await_state(self, ec2: Any, kind: str, thing: str, wanted: str, *, seconds: float, interval: float = 5.0) -> None:
         """Wait until a *kind* of thing (image, snapshot, volume), given by its id, is *wanted*. Conflict when it failed."""
         def reached() -> bool:
-            found = list(pages(ec2, f'describe_{kind}s', f'{kind.capitalize()}s', {f'{kind}-id': [thing]}))
+            found = list(described(ec2, kind, {f'{kind}-id': [thing]}))
             states = {each['State'] for each in found}
             if states & {'error', 'failed', 'invalid'}:
                 told = found[0].get('StateMessage') or found[0].get('StateReason')
@@ -229,9 +244,12 @@ class Account(Machines):
     @staticmethod
     def machine_of(instance: Mapping[str, Any]) -> Machine:
         """Return an instance as families see it."""
-        native = instance['InstanceId']
-        return Machine(id=native, name=name_of(instance) or native, ip=address_of(instance), fields=tags_of(instance),
-                       place=instance['Placement']['AvailabilityZone'], native=instance)
+        native, state, fields = instance['InstanceId'], instance['State']['Name'], tags_of(instance)
+        return Machine(id=native, name=fields.get('Name') or native, status=STATUS.get(state, 'unknown'),
+                       native_status=state, ip=address_of(instance), fields=fields, location=instance['Region'],
+                       place=instance.get('Placement', {}).get('AvailabilityZone', ''),
+                       flavor=instance.get('InstanceType', ''), image=instance.get('ImageId', ''),
+                       created=created(instance) if 'LaunchTime' in instance else None, native=instance)
 
     def vm_names(self, ids: Collection[str], regions: Sequence[str] | None = None) -> dict[str, str]:
         found = self.instances({'instance-id': sorted(ids)}, regions)
@@ -251,8 +269,7 @@ class Account(Machines):
 
     def snapshots_of_vm(self, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the EBS snapshots that make up the snapshots of a VM, oldest first."""
-        found = pages(self.ec2_of(instance), 'describe_snapshots', 'Snapshots', {'tag:vm': [instance['InstanceId']]},
-                      OwnerIds=['self'])
+        found = described(self.ec2_of(instance), 'snapshot', {'tag:vm': [instance['InstanceId']]}, OwnerIds=['self'])
         return sorted((each for each in found if {MARK, 'snapshot'} <= set(tags_of(each))),
                       key=lambda each: (each['StartTime'], tags_of(each).get('taken', ''), each['SnapshotId']))
 
@@ -268,6 +285,22 @@ def pages(client: Any, operation: str, key: str, filters: Mapping[str, Sequence[
             yield from page.get(key, ())
     else:
         yield from getattr(client, operation)(**arguments).get(key, ())
+
+
+def described(ec2: Any, kind: str, filters: Mapping[str, Sequence[str]] | None = None, size: int | None = None,
+              **arguments: Any) -> Iterator[dict[str, Any]]:
+    """Yield what there is of a *kind* of thing (``route_table``), as EC2 describes it; see :func:`pages`."""
+    return pages(ec2, f'describe_{kind}s', f"{kind.title().replace('_', '')}s", filters, size, **arguments)
+
+
+def bearing(request: str) -> dict[str, list[str]]:
+    """Return the filter for what bears the mark of a *request*."""
+    return {f'tag:{MARK}': [request]}
+
+
+def cards_of(instance: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the network cards of an instance, the first one first."""
+    return sorted(instance.get('NetworkInterfaces', ()), key=lambda card: int(card['Attachment'].get('DeviceIndex', 0)))
 
 
 def literal(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from kvirt.errors import Conflict
-from kvirt.providers.aws.account import Account, marked, name_of, pages, tags_of
+from kvirt.providers.aws.account import Account, bearing, cards_of, marked, name_of, pages, tags_of
 from kvirt.providers.families import boto
 from kvirt.providers.families.floating import Address, Floating
 from kvirt.providers.families.machines import Machine
@@ -32,7 +32,7 @@ class Addresses(Floating, Account):
             made = self.ec2.allocate_address(Domain='vpc',
                                              TagSpecifications=marked('elastic-ip', {'Name': name, MARK: request}))
             if boto.retried(made):  # then the first attempt may have taken one too
-                for twin in self._addresses({f'tag:{MARK}': [request]}, [self.here]):
+                for twin in self._addresses(bearing(request), [self.here]):
                     if twin.id != made['AllocationId']:
                         self.release_address(twin)
         return _address({**made, 'Region': self.here})
@@ -46,7 +46,7 @@ class Addresses(Floating, Account):
         if address.place != instance['Region']:
             raise Conflict(f"floating address {address.name} is in {address.place}, and VM {machine.name} in "
                            f"{instance['Region']}")
-        cards = sorted(instance['NetworkInterfaces'], key=lambda card: int(card['Attachment']['DeviceIndex']))
+        cards = cards_of(instance)
         target = {'InstanceId': machine.id} if len(cards) == 1 else {'NetworkInterfaceId': cards[0]['NetworkInterfaceId']}
         with boto.about(f'floating address {address.name}'):
             self.ec2_of(instance).associate_address(AllocationId=address.id, **target,

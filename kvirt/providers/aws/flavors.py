@@ -65,8 +65,8 @@ class Flavors(Account):
         assert chosen is not None, 'where types are sold, one is chosen'
         return chosen
 
-    def flavor_named(self, name: str) -> Flavor:
-        """Return flavor *name*, without asking for prices. NotFound suggests the likely one."""
+    def flavor_named(self, name: str, flavors: Iterable[Flavor] | None = None) -> Flavor:
+        """Return flavor *name*, without asking for prices."""
         flavor = self.types_of([name]).get(name)
         if flavor is None:
             known = [each.name for each in self._list_flavors()]

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
-from kvirt.base import waits
-from kvirt.base.images import Progress
-from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
-from kvirt.names import did_you_mean, safe_name
+from kvirt.errors import Conflict, NotFound
+from kvirt.names import did_you_mean
 from kvirt.providers.aws import upload
-from kvirt.providers.aws.account import Account, marked, pages, tags_of, to_tags
+from kvirt.providers.aws.account import Account, bearing, described, marked, tags_of, to_tags
 from kvirt.providers.aws.wellknown import WELL_KNOWN, native_arch, short_name, short_of
-from kvirt.providers.families.marks import MARK, making, new_request
+from kvirt.providers.families.images import CloudImages, Image, NewImage
+from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.marks import MARK, making
 from kvirt.providers.families.memory import Memory
 
 IMAGE_SECONDS = 3600.0
 """How long an image may take to be complete: its disk is copied."""
 
 
-class Images(Account):
+class Images(CloudImages, Account):
     """The images of an account, and the well-known ones."""
+
+    image_names: ClassVar[tuple[str, str]] = ('(?!ami-).{3,}', 'Use 3 letters or more, and not ami- at the start')
 
     def __init__(self, debug: bool = False, **options: Any) -> None:
         super().__init__(debug, **options)
@@ -62,89 +64,60 @@ class Images(Account):
             source = WELL_KNOWN[short]
             filters = {'name': source.name(arch), 'architecture': native_arch(arch), 'state': 'available'}
             # Here patterns are meant, so these filters do not go through those of `pages`, which takes them literally.
-            return list(pages(self.ec2, 'describe_images', 'Images', Owners=[source.owner],
-                              Filters=[{'Name': name, 'Values': [value]} for name, value in filters.items()]))
+            return list(described(self.ec2, 'image', Owners=[source.owner], Filters=[
+                {'Name': name, 'Values': [value]} for name, value in filters.items()]))
         if image.startswith('ami-'):
-            return list(pages(self.ec2, 'describe_images', 'Images', {'image-id': [image]}))
+            return list(described(self.ec2, 'image', {'image-id': [image]}))
         return self._own({'name': [image]}) if image else []
 
     def _own(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[dict[str, Any]]:
-        return list(pages(self.ec2, 'describe_images', 'Images', filters, Owners=['self']))
+        return list(described(self.ec2, 'image', filters, Owners=['self']))
 
-    def _volumes(self, iso: bool = False, extended: bool = False) -> list[Any]:
-        if iso:
-            return []
-        rows: list[dict[str, Any]] = [{'name': short, 'short': short} for short in WELL_KNOWN]
-        for image in self._own():
-            rows.append({'name': image.get('Name') or image['ImageId'], 'id': image['ImageId'], 'size': size_of(image),
-                         'short': tags_of(image).get('image', ''), 'status': image['State']})
-        rows.sort(key=lambda row: str(row['name']))
-        return rows if extended else [row['name'] for row in rows]
+    def read_images(self) -> Iterator[Image]:
+        """Return the well-known images by their short names: many stand behind each; and those of the account."""
+        yield from (Image(id='', name=short, short=short) for short in WELL_KNOWN)
+        yield from self.own_images()
 
-    @waits
-    def _add_image(self, url: str, pool: str | None = None, short: str | None = None, cmds: Sequence[str] = (),
-                   name: str | None = None, size: int | None = None, convert: bool = False,
-                   progress: Progress | None = None) -> Mapping[str, Any] | None:
-        """Write the image block by block into a snapshot, of which an AMI is made: it passes through no bucket."""
-        from kvirt.download import file_name, local_copy
-        if cmds:
-            raise NotSupported('commands for an image are not run here', hint='Run them in a VM, and export it')
-        final = _ami_name(name or short or file_name(url))
-        if self._own({'name': [final]}):
-            return {'image': final, 'found': True}
-        request = new_request()
-        fields = {**making(request), 'Name': final, **({'image': short} if short else {})}
-        with self.undo() as undo, local_copy(url, progress=progress) as content, upload.as_raw(content) as raw:
-            undo.add(f'image {final}', lambda: self._unmake(request))
-            snapshot = upload.to_snapshot(self.client('ebs'), raw, to_tags(fields), size)
-            self.await_state(self.ec2, 'snapshot', snapshot, 'completed', seconds=IMAGE_SECONDS)
-            made = self.ec2.register_image(
-                Name=final, Architecture='x86_64', VirtualizationType='hvm', EnaSupport=True, RootDeviceName='/dev/xvda',
-                BlockDeviceMappings=[{'DeviceName': '/dev/xvda', 'Ebs': {'SnapshotId': snapshot, 'VolumeType': 'gp3',
-                                                                         'DeleteOnTermination': True}}],
-                TagSpecifications=marked('image', fields))
-            self.completed(self.ec2, made['ImageId'], snapshot)
-        return {'image': final}
+    def own_images(self, name: str | None = None) -> Iterator[Image]:
+        by = 'image-id' if name and name.startswith('ami-') else 'name'
+        return map(_image, self._own(None if name is None else {by: [name]}))
 
-    def _delete_image(self, image: str, pool: str | None = None) -> None:
-        if short_name(image):
-            raise Conflict(f"image '{image}' is the vendor's, and not of this account")
-        found = self._own({'image-id' if image.startswith('ami-') else 'name': [image]}) if image else []
-        if not found:
-            raise NotFound(f"image '{image}' does not exist in {self.here}")
-        self._remove(found[0])
+    def drop_image(self, image: Image) -> None:
+        self._remove(image.native)
         self.forget_images()
 
-    @waits
-    def _export(self, name: str, image: str | None = None) -> Mapping[str, Any] | None:
-        instance = self.instance(name)
-        if instance['State']['Name'] != 'stopped':
-            raise Conflict(f'VM {name} is running', hint='Stop it first: its disk changes while it would be copied')
-        if instance['Region'] != self.here:
-            raise Conflict(f"VM {name} is in {instance['Region']}, and this client makes images in {self.here}",
-                           hint=f"Use one with location {instance['Region']}")
-        final, request = _ami_name(image or name), new_request()
-        if self._own({'name': [final]}):
-            raise AlreadyExists(f'image {final} exists in {self.here}')
-        kept = {key: value for key, value in tags_of(instance).items() if key == 'image'}
-        fields = {**kept, **making(request), 'Name': final}
+    def unmake_image(self, name: str, request: str) -> None:
+        for image in self._own(bearing(request)):
+            self._remove(image)
+        for snapshot in described(self.ec2, 'snapshot', bearing(request), OwnerIds=['self']):
+            self.ec2.delete_snapshot(SnapshotId=snapshot['SnapshotId'])
+
+    def bring_image(self, wanted: NewImage) -> None:
+        """Write the image block by block into a snapshot, of which an AMI is made: it passes through no bucket."""
+        from kvirt.download import local_copy
+        fields = _fields_of(wanted)
+        with local_copy(wanted.url, progress=wanted.progress) as content, upload.as_raw(content) as raw:
+            snapshot = upload.to_snapshot(self.client('ebs'), raw, to_tags(fields), wanted.size)
+            self.await_state(self.ec2, 'snapshot', snapshot, 'completed', seconds=IMAGE_SECONDS)
+            made = self.ec2.register_image(
+                Name=wanted.name, Architecture='x86_64', VirtualizationType='hvm', EnaSupport=True,
+                RootDeviceName='/dev/xvda', BlockDeviceMappings=[{'DeviceName': '/dev/xvda', 'Ebs': {
+                    'SnapshotId': snapshot, 'VolumeType': 'gp3', 'DeleteOnTermination': True}}],
+                TagSpecifications=marked('image', fields))
+            self.completed(self.ec2, made['ImageId'], snapshot)
+
+    def copy_disk(self, machine: Machine, wanted: NewImage) -> None:
+        if machine.location != self.here:
+            raise Conflict(f'VM {machine.name} is in {machine.location}, and this client makes images in {self.here}',
+                           hint=f'Use one with location {machine.location}')
+        instance, fields = machine.native, _fields_of(wanted)
         others = [{'DeviceName': each['DeviceName'], 'NoDevice': ''} for each in instance['BlockDeviceMappings']
                   if each['DeviceName'] != instance['RootDeviceName']]
-        with self.undo() as undo:
-            undo.add(f'image {final}', lambda: self._unmake(request))
-            made = self.ec2.create_image(
-                InstanceId=instance['InstanceId'], Name=final, NoReboot=True, BlockDeviceMappings=others,
-                TagSpecifications=[*marked('image', fields), *marked('snapshot', fields)])['ImageId']
-            self.await_state(self.ec2, 'image', made, 'available', seconds=IMAGE_SECONDS)
-            self.completed(self.ec2, made, *snapshots_of(self._own({'image-id': [made]})[0]))
-        return {'image': final}
-
-    def _unmake(self, request: str) -> None:
-        """Delete the images and snapshots that bear the mark of *request*."""
-        for image in self._own({f'tag:{MARK}': [request]}):
-            self._remove(image)
-        for snapshot in pages(self.ec2, 'describe_snapshots', 'Snapshots', {f'tag:{MARK}': [request]}, OwnerIds=['self']):
-            self.ec2.delete_snapshot(SnapshotId=snapshot['SnapshotId'])
+        made = self.ec2.create_image(
+            InstanceId=machine.id, Name=wanted.name, NoReboot=True, BlockDeviceMappings=others,
+            TagSpecifications=[*marked('image', fields), *marked('snapshot', fields)])['ImageId']
+        self.await_state(self.ec2, 'image', made, 'available', seconds=IMAGE_SECONDS)
+        self.completed(self.ec2, made, *snapshots_of(self._own({'image-id': [made]})[0]))
 
     def _remove(self, image: Mapping[str, Any]) -> None:
         self.ec2.deregister_image(ImageId=image['ImageId'])
@@ -152,12 +125,15 @@ class Images(Account):
             self.ec2.delete_snapshot(SnapshotId=snapshot)
 
 
-def _ami_name(name: str) -> str:
-    """Return *name* if EC2 takes it for an image. InvalidInput."""
-    if len(safe_name('image', name)) < 3 or name.startswith('ami-'):
-        raise InvalidInput(f"'{name}' can not name an image here",
-                           hint='Use 3 letters or more, and not ami- at the start')
-    return name
+def _fields_of(wanted: NewImage) -> dict[str, str]:
+    """Return the tags of an image that this process is making, and of its snapshot."""
+    return {**wanted.fields, **making(wanted.fields[MARK]), 'Name': wanted.name}
+
+
+def _image(native: Mapping[str, Any]) -> Image:
+    fields = tags_of(native)
+    return Image(id=native['ImageId'], name=native.get('Name') or native['ImageId'], own=True, size=size_of(native),
+                 short=fields.get('image'), fields=fields, more={'status': native['State']}, native=native)
 
 
 def snapshots_of(image: Mapping[str, Any]) -> list[str]:

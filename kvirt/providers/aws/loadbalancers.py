@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kvirt.errors import Conflict
-from kvirt.parallel import in_parallel
-from kvirt.providers.aws.account import name_of, pages, tags_of, to_tags
+from kvirt.providers.aws.account import cards_of, described, name_of, tags_of, to_tags
 from kvirt.providers.aws.dns import Dns
 from kvirt.providers.aws.mapping import groups_of
 from kvirt.providers.aws.networks import Networks
@@ -41,17 +40,17 @@ class LoadBalancers(CloudBalancers, Networks, Dns):
             targets = self._targets(region) if known else []
             return [_balancer(each, [target for target in targets if each['LoadBalancerArn'] in target['LoadBalancerArns']])
                     for each in known]
-        return [balancer for found in in_parallel(self.regions, read, workers=16) for balancer in found]
+        return self.in_regions(read)
 
     def balancer_exists(self, name: str) -> bool:
         return any(each['LoadBalancerName'] == name for each in self._natives(self.here))
 
     def _natives(self, region: str) -> list[dict[str, Any]]:
         return [{**each, 'Region': region}
-                for each in pages(self.client('elbv2', region), 'describe_load_balancers', 'LoadBalancers')]
+                for each in described(self.client('elbv2', region), 'load_balancer')]
 
     def _targets(self, region: str) -> list[dict[str, Any]]:
-        return list(pages(self.client('elbv2', region), 'describe_target_groups', 'TargetGroups'))
+        return list(described(self.client('elbv2', region), 'target_group'))
 
     def balancer_fields(self, balancer: Balancer) -> dict[str, str]:
         answer = self.client('elbv2', balancer.location).describe_tags(ResourceArns=[balancer.id])
@@ -106,7 +105,7 @@ class LoadBalancers(CloudBalancers, Networks, Dns):
         ec2 = self.ec2_of(balancer.native)
         group = self.group_like(ec2, balancer.native['VpcId'], _group_of(balancer), rules_of(ports), 'loadbalancer')
         for member in members:
-            card = min(member['NetworkInterfaces'], key=lambda card: int(card['Attachment']['DeviceIndex']))
+            card = cards_of(member)[0]
             groups = {each['GroupId'] for each in card['Groups']}
             if group not in groups:
                 ec2.modify_network_interface_attribute(NetworkInterfaceId=card['NetworkInterfaceId'],
@@ -152,7 +151,7 @@ class LoadBalancers(CloudBalancers, Networks, Dns):
 
     def _drop_group(self, balancer: Balancer) -> None:
         ec2 = self.ec2_of(balancer.native)
-        for group in list(pages(ec2, 'describe_security_groups', 'SecurityGroups', {
+        for group in list(described(ec2, 'security_group', {
                 'vpc-id': [balancer.native['VpcId']], 'group-name': [_group_of(balancer)], 'tag-key': [MARK]})):
             for card in self.cards_on(balancer.native, {'group-id': [group['GroupId']]}):
                 others = [each['GroupId'] for each in card['Groups'] if each['GroupId'] != group['GroupId']]

@@ -8,7 +8,7 @@ from typing import Any, cast
 from kvirt import units
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
-from kvirt.providers.aws.account import marked, name_of, pages, tags_of, to_tags
+from kvirt.providers.aws.account import bearing, described, marked, name_of, pages, tags_of, to_tags
 from kvirt.providers.aws.nics import Nics, made_once
 from kvirt.providers.aws.vpcs import DEFAULT
 from kvirt.providers.families import boto, cloud
@@ -82,7 +82,7 @@ class Networks(Nics):
         if self.vpc_name(vpc) == DEFAULT:
             raise Conflict(f'network {name} is what new VMs get, so it stays')
         mark = tags_of(vpc).get(MARK)
-        others = [name_of(subnet) or subnet['SubnetId'] for subnet in pages(ec2, 'describe_subnets', 'Subnets', inside)
+        others = [name_of(subnet) or subnet['SubnetId'] for subnet in described(ec2, 'subnet', inside)
                   if mark is None or tags_of(subnet).get(MARK) != mark]
         if others and not force:
             raise Conflict(f"network {name} has subnets: {', '.join(sorted(others))}", hint='Delete them first')
@@ -127,7 +127,7 @@ class Networks(Nics):
             raise AlreadyExists(f'subnet {name} exists')
         ec2, request = self.ec2_of(vpc), new_request()
         with boto.about(f'subnet {name}'), self.undo() as undo:
-            undo.add(f'subnet {name}', lambda: self._drop_subnet(ec2, {f'tag:{MARK}': [request]}))
+            undo.add(f'subnet {name}', lambda: self._drop_subnet(ec2, bearing(request)))
             zone = own.get('az') or self.options.zone
             subnet = self._new_subnet(vpc, name, str(units.network(cidr)), {MARK: request, 'plan': plan}, zone)
             if topology.leads_out(vpc):
@@ -145,8 +145,8 @@ class Networks(Nics):
 
     def _drop_subnet(self, ec2: Any, filters: Mapping[str, Sequence[str]]) -> None:
         """Delete the subnets that *filters* find, with the route tables that were made for them."""
-        for subnet in list(pages(ec2, 'describe_subnets', 'Subnets', filters)):
-            _drop_tables(ec2, {f'tag:{MARK}': [tags_of(subnet).get(MARK, '')]})
+        for subnet in list(described(ec2, 'subnet', filters)):
+            _drop_tables(ec2, bearing(tags_of(subnet).get(MARK, '')))
             ec2.delete_subnet(SubnetId=subnet['SubnetId'])
 
     @waits
@@ -174,19 +174,18 @@ class Networks(Nics):
         return cast(dict[str, NetworkShape], dict(sorted(rows.items())))
 
 
-
 def dismantle(ec2: Any, request: str | None, vpc: Mapping[str, Any] | None = None) -> None:
     """Delete what was made with a network: what bears the mark of its *request*, and what is ours within its VPC."""
-    mine = {f'tag:{MARK}': [request]} if request else {}
-    vpcs = [vpc] if vpc else list(pages(ec2, 'describe_vpcs', 'Vpcs', mine))
+    mine = bearing(request) if request else {}
+    vpcs = [vpc] if vpc else list(described(ec2, 'vpc', mine))
     for each in vpcs:
         inside = {'vpc-id': [each['VpcId']], 'tag-key': [MARK]}
-        for group in pages(ec2, 'describe_security_groups', 'SecurityGroups', inside):
+        for group in described(ec2, 'security_group', inside):
             ec2.delete_security_group(GroupId=group['GroupId'])
         _drop_tables(ec2, inside)
-        for subnet in pages(ec2, 'describe_subnets', 'Subnets', inside):
+        for subnet in described(ec2, 'subnet', inside):
             ec2.delete_subnet(SubnetId=subnet['SubnetId'])
-    for gateway in pages(ec2, 'describe_internet_gateways', 'InternetGateways', mine) if mine else ():
+    for gateway in described(ec2, 'internet_gateway', mine) if mine else ():
         for use in gateway.get('Attachments', ()):
             ec2.detach_internet_gateway(InternetGatewayId=gateway['InternetGatewayId'], VpcId=use['VpcId'])
         ec2.delete_internet_gateway(InternetGatewayId=gateway['InternetGatewayId'])
@@ -198,7 +197,7 @@ def dismantle(ec2: Any, request: str | None, vpc: Mapping[str, Any] | None = Non
 
 def dismantle_vpc(ec2: Any, vpc: str) -> None:
     """Delete a VPC that was never finished, given by its id."""
-    for found in pages(ec2, 'describe_vpcs', 'Vpcs', {'vpc-id': [vpc]}):
+    for found in described(ec2, 'vpc', {'vpc-id': [vpc]}):
         dismantle(ec2, tags_of(found).get(MARK), found)
 
 
@@ -212,15 +211,14 @@ def _network_shape(vpc: Mapping[str, Any], opened: bool) -> NetworkShape:
 
 def _drop_tables(ec2: Any, filters: Mapping[str, Sequence[str]]) -> None:
     """Delete the route tables that *filters* find: those of private subnets, which are about to go."""
-    for table in pages(ec2, 'describe_route_tables', 'RouteTables', filters):
+    for table in described(ec2, 'route_table', filters):
         for use in table['Associations']:
             ec2.disassociate_route_table(AssociationId=use['RouteTableAssociationId'])
         ec2.delete_route_table(RouteTableId=table['RouteTableId'])
 
 
 def _main_table(ec2: Any, vpc: Mapping[str, Any]) -> str:
-    for table in pages(ec2, 'describe_route_tables', 'RouteTables', {'vpc-id': [vpc['VpcId']],
-                                                                     'association.main': ['true']}):
+    for table in described(ec2, 'route_table', {'vpc-id': [vpc['VpcId']], 'association.main': ['true']}):
         return str(table['RouteTableId'])
     raise NotFound(f"VPC {vpc['VpcId']} has no main route table")
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from kvirt.base import unsupported, waits
 from kvirt.errors import Conflict, InvalidInput, NotFound
 from kvirt.names import did_you_mean
-from kvirt.providers.aws.account import marked, pages
+from kvirt.providers.aws.account import bearing, cards_of, described, marked
 from kvirt.providers.aws.securitygroups import SecurityGroups, allowed, to_rules
 from kvirt.providers.aws.vpcs import is_ours, users_of
 from kvirt.providers.families import boto
@@ -35,7 +35,7 @@ class Nics(SecurityGroups):
         taken = {card['Attachment']['DeviceIndex'] for card in instance['NetworkInterfaces']}
         number = next(index for index in range(len(taken) + 1) if index not in taken)
         with boto.about(f'network card on {network} for VM {name}'), self.undo() as undo:
-            undo.add(f'network card of VM {name}', lambda: self._drop_cards(ec2, {f'tag:{MARK}': [request]}))
+            undo.add(f'network card of VM {name}', lambda: self._drop_cards(ec2, bearing(request)))
             card = made_once(ec2, 'network_interface', making(request),
                              SubnetId=subnet['SubnetId'], Groups=self._groups_of_card(instance, subnet))
             native = card['NetworkInterfaceId']
@@ -48,11 +48,10 @@ class Nics(SecurityGroups):
 
     def _groups_of_card(self, instance: Mapping[str, Any], subnet: Mapping[str, Any]) -> list[str]:
         """Return the groups of a further card: those of the VM; in another VPC one with the same rules."""
-        first = min(instance['NetworkInterfaces'], key=lambda card: int(card['Attachment']['DeviceIndex']))
-        mine = [group['GroupId'] for group in first['Groups']]
+        mine = [group['GroupId'] for group in cards_of(instance)[0]['Groups']]
         if subnet['VpcId'] == instance['VpcId']:
             return mine
-        groups = pages(self.ec2_of(instance), 'describe_security_groups', 'SecurityGroups', {'group-id': mine})
+        groups = described(self.ec2_of(instance), 'security_group', {'group-id': mine})
         entries = {entry for group in groups for entry in allowed(group)}
         plain = [rule for rule in to_rules(entries) if rule['protocol'] != 'all' and '-' not in rule['cidr']]
         return [self.shared_group(plain, subnet['VpcId']).id]
@@ -60,16 +59,14 @@ class Nics(SecurityGroups):
     @waits
     def _delete_nic(self, name: str, interface: str) -> None:
         instance = self.instance(name)
-        names, cards = self.network_names(instance['Region']), sorted(
-            instance['NetworkInterfaces'], key=lambda card: int(card['Attachment']['DeviceIndex']))
-        known = {card['NetworkInterfaceId']: {f'eth{number}', card['MacAddress'].lower(), card['NetworkInterfaceId'],
-                                              names.get(card['VpcId']), names.get(card['SubnetId'])}
-                 for number, card in enumerate(cards)}
-        found = [card for card in cards if interface.lower() in known[card['NetworkInterfaceId']]
-                 or interface in known[card['NetworkInterfaceId']]]
+        names = self.network_names(instance['Region'])
+        known = [(card, {f'eth{number}', card['MacAddress'].lower(), card['NetworkInterfaceId'],
+                         names.get(card['VpcId'], ''), names.get(card['SubnetId'], '')})
+                 for number, card in enumerate(cards_of(instance))]
+        found = [card for card, words in known if interface and words & {interface, interface.lower()}]
         if not found:
-            words = [word for words in known.values() for word in words if word]
-            raise NotFound(f'VM {name} has no network card {interface}{did_you_mean(interface, words)}')
+            choices = [word for _, words in known for word in words if word]
+            raise NotFound(f'VM {name} has no network card {interface}{did_you_mean(interface, choices)}')
         if any(card['Attachment']['DeviceIndex'] == 0 for card in found):
             raise Conflict(f'the first network card of VM {name} stays as long as the VM')
         for card in found:
@@ -78,7 +75,7 @@ class Nics(SecurityGroups):
     _update_nic = unsupported('AWS can not connect a network card elsewhere: add one, and delete the other')
 
     def _drop_cards(self, ec2: Any, filters: Mapping[str, Sequence[str]]) -> None:
-        for card in list(pages(ec2, 'describe_network_interfaces', 'NetworkInterfaces', filters)):
+        for card in list(described(ec2, 'network_interface', filters)):
             self._drop_card(ec2, card)
 
     def _drop_card(self, ec2: Any, card: Mapping[str, Any]) -> None:
@@ -124,7 +121,7 @@ def made_once(ec2: Any, kind: str, marks: Mapping[str, str], **arguments: Any) -
     made: dict[str, Any] = answer[title]
     if boto.retried(answer):
         native = f'{title}Id'
-        for twin in list(pages(ec2, f'describe_{kind}s', f'{title}s', {f'tag:{MARK}': [marks[MARK]]})):
+        for twin in list(described(ec2, kind, bearing(marks[MARK]))):
             if twin[native] != made[native]:
                 getattr(ec2, f'delete_{kind}')(**{native: twin[native]})
     return made

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kvirt.errors import Conflict, NotFound
-from kvirt.providers.aws.account import PAGE, Account, pages
+from kvirt.providers.aws.account import PAGE, pages
 from kvirt.providers.aws.networks import dismantle_vpc
+from kvirt.providers.aws.securitygroups import SecurityGroups
 from kvirt.providers.families.boto import about
 from kvirt.providers.families.marks import MAKER, MARK, abandoned
 from kvirt.shapes import Orphan
@@ -32,7 +33,7 @@ _LEFT: dict[str, Callable[[Any, str], Any]] = {
 """What a create that was killed can leave, and how it is removed."""
 
 
-class Orphans(Account):
+class Orphans(SecurityGroups):
     """What was left behind in the regions that are seen. One call tells it all; VMs and groups are looked at again."""
 
     def _list_orphans(self) -> list[Orphan]:
@@ -63,21 +64,14 @@ class Orphans(Account):
                 for (kind, thing, region), fields in things.items()
                 if kind in _LEFT and MARK in fields and MAKER in fields and abandoned(fields[MAKER], time.time())]
         gone = _ids(left, _VM) and _ids(left, _VM) - self._unfinished_vms()
-        gone |= _ids(left, _GROUP) and _ids(left, _GROUP) - self._unused_groups(but_for=_ids(left, _VM))
+        gone |= _ids(left, _GROUP) and _ids(left, _GROUP) - {
+            group.id for group in self.unused_groups(but_by=_ids(left, _VM))}
         return sorted((each for each in left if each['id'] not in gone),
                       key=lambda each: (list(_LEFT).index(each['kind']), each['name']))
 
     def _unfinished_vms(self) -> set[str]:
         """Return the ids of VMs that bear a maker; the tags of one that is terminated stay for an hour."""
         return {each['InstanceId'] for each in self.instances({'tag-key': [MAKER]})}
-
-    def _unused_groups(self, but_for: set[str]) -> set[str]:
-        """Return the ids of shared groups that nothing uses but some VMs."""
-        groups = {each['GroupId'] for each in self.everywhere(
-            lambda ec2: pages(ec2, 'describe_security_groups', 'SecurityGroups', {'tag-key': [MAKER]}))}
-        cards = self.everywhere(lambda ec2: pages(ec2, 'describe_network_interfaces', 'NetworkInterfaces', size=PAGE))
-        return groups - {group['GroupId'] for card in cards for group in card['Groups']
-                         if card.get('Attachment', {}).get('InstanceId') not in but_for}
 
 
 def _ids(left: list[dict[str, str]], kind: str) -> set[str]:

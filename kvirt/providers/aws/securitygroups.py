@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kvirt.errors import InvalidInput, NotFound
-from kvirt.providers.aws.account import marked, pages, tags_of
+from kvirt.providers.aws.account import bearing, described, marked, tags_of
 from kvirt.providers.aws.vpcs import DEFAULT, Vpcs, users_of
 from kvirt.providers.families import boto
 from kvirt.providers.families.groups import Group, SharedGroups
@@ -19,7 +19,7 @@ from kvirt.shapes import Rule
 from kvirt.spec import VmSpec
 from kvirt.wait import Clock
 
-_ALL, _DESCRIPTION = '-1', 'made by kvirt'
+_KIND, _ALL, _DESCRIPTION = 'security_group', '-1', 'made by kvirt'
 _FILTER_VALUES = 200
 """How many values EC2 takes in a filter."""
 
@@ -35,9 +35,9 @@ class SecurityGroups(SharedGroups, Vpcs):
 
     def groups(self, network: str | None = None) -> Iterator[Group]:
         if network is None:
-            return map(_group, self.everywhere(_read))
+            return map(_group, self.look(_KIND))
         vpc = self._vpc_of(network)
-        return map(_group, self.everywhere(lambda ec2: _read(ec2, {'vpc-id': [vpc['VpcId']]}), [vpc['Region']]))
+        return map(_group, self.look(_KIND, {'vpc-id': [vpc['VpcId']]}, [vpc['Region']]))
 
     def _vpc_of(self, network: str) -> dict[str, Any]:
         """Return the VPC with this name or id, as it was a moment ago."""
@@ -63,7 +63,7 @@ class SecurityGroups(SharedGroups, Vpcs):
             _allow(ec2, group.id, want - have, self.clock)  # first, so that what stays open never closes in between
             if have <= want:
                 return
-            present = pages(ec2, 'describe_security_group_rules', 'SecurityGroupRules', {'group-id': [group.id]})
+            present = described(ec2, 'security_group_rule', {'group-id': [group.id]})
             surplus = [each['SecurityGroupRuleId'] for each in present if not each['IsEgress'] and _entry(each) not in want]
             if surplus:
                 ec2.revoke_security_group_ingress(GroupId=group.id, SecurityGroupRuleIds=surplus)
@@ -112,7 +112,7 @@ class SecurityGroups(SharedGroups, Vpcs):
     def group_like(self, ec2: Any, vpc: str, name: str, rules: Iterable[Rule], mark: str) -> str:
         """Return the id of the group *name* of a VPC. It is made when it is not there, and lets in at least *rules*."""
         def find() -> dict[str, Any] | None:
-            return next(_read(ec2, {'vpc-id': [vpc], 'group-name': [name]}), None)
+            return next(described(ec2, _KIND, {'vpc-id': [vpc], 'group-name': [name]}), None)
         group = find() or self.made_or_found(lambda: _made(ec2, vpc, name, {MARK: mark}), find)
         # Also for one that was there: who made it may have been killed before it let anything in.
         _allow(ec2, group['GroupId'], to_allowed(rules) - allowed(group), self.clock)
@@ -120,9 +120,9 @@ class SecurityGroups(SharedGroups, Vpcs):
 
     def unused_groups(self, but_by: Collection[str] = (), regions: Sequence[str] | None = None) -> Iterator[Group]:
         def read(ec2: Any) -> list[dict[str, Any]]:
-            shared = list(_read(ec2, {f'tag:{MARK}': [SHARED]}))[:_FILTER_VALUES]
-            cards = pages(ec2, 'describe_network_interfaces', 'NetworkInterfaces',
-                          {'group-id': [group['GroupId'] for group in shared]}) if shared else ()
+            shared = list(described(ec2, _KIND, bearing(SHARED)))[:_FILTER_VALUES]
+            ids = [group['GroupId'] for group in shared]
+            cards = described(ec2, 'network_interface', {'group-id': ids}) if ids else ()
             used = {group['GroupId'] for card in cards for group in card['Groups']
                     if card.get('Attachment', {}).get('InstanceId') not in but_by}
             return [group for group in shared if group['GroupId'] not in used]
@@ -132,10 +132,6 @@ class SecurityGroups(SharedGroups, Vpcs):
         """Delete the shared groups of a region that nothing uses: those of a VM are held until it is terminated."""
         self.drop_unused(self.unused_groups(regions=[region or self.here]), self.drop_group)
         self.forget_groups()
-
-
-def _read(ec2: Any, filters: Mapping[str, Sequence[str]] | None = None) -> Iterator[dict[str, Any]]:
-    return pages(ec2, 'describe_security_groups', 'SecurityGroups', filters)
 
 
 def _group(native: Mapping[str, Any]) -> Group:

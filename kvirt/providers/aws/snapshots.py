@@ -9,61 +9,51 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from kvirt.base import waits
-from kvirt.errors import AlreadyExists, Conflict, NotFound
-from kvirt.names import did_you_mean
+from kvirt.errors import Conflict
 from kvirt.providers.aws.account import marked, tags_of
 from kvirt.providers.aws.storage import create_volume
 from kvirt.providers.aws.vms import Vms
 from kvirt.providers.aws.volumes import DEFAULT_TYPE, speed_of
+from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.marks import MARK, making, new_request
+from kvirt.providers.families.snapshots import Snapshot
 
 
 class Snapshots(Vms):
     """The snapshots of VMs."""
 
-    def _list_snapshots(self, base: str) -> list[str]:
-        return list(dict.fromkeys(tags_of(each)['snapshot'] for each in self.snapshots_of_vm(self.instance(base))))
+    def read_snapshots(self, machine: Machine) -> list[Snapshot]:
+        parts: dict[str, list[dict[str, Any]]] = {}
+        for each in self.snapshots_of_vm(machine.native):
+            parts.setdefault(tags_of(each)['snapshot'], []).append({**each, 'Region': machine.location})
+        return [Snapshot(id=found[0]['SnapshotId'], name=name, request=tags_of(found[0])[MARK], native=found)
+                for name, found in parts.items()]
 
-    def _create_snapshot(self, name: str, base: str) -> None:
-        instance = self.instance(base)
-        if any(tags_of(each)['snapshot'] == name for each in self.snapshots_of_vm(instance)):
-            raise AlreadyExists(f'VM {base} has a snapshot {name}')
+    def take_snapshot(self, machine: Machine, name: str, request: str) -> None:
         # One call marks all disks alike, so where each belongs stands on every one of them.
-        devices = ','.join(f"{each['Ebs']['VolumeId']}={each['DeviceName']}" for each in instance['BlockDeviceMappings'])
-        fields = {'Name': f'{base}-{name}', 'vm': instance['InstanceId'], 'snapshot': name, 'devices': devices,
-                  'taken': f'{time.time():.6f}', MARK: new_request()}
-        self.ec2_of(instance).create_snapshots(
-            InstanceSpecification={'InstanceId': instance['InstanceId']},
-            TagSpecifications=marked('snapshot', fields))
+        devices = ','.join(f"{each['Ebs']['VolumeId']}={each['DeviceName']}"
+                           for each in machine.native['BlockDeviceMappings'])
+        fields = {'Name': f'{machine.name}-{name}', 'vm': machine.id, 'snapshot': name, 'devices': devices,
+                  'taken': f'{time.time():.6f}', MARK: request}
+        self.ec2_of(machine.native).create_snapshots(
+            InstanceSpecification={'InstanceId': machine.id}, TagSpecifications=marked('snapshot', fields))
 
-    def _parts(self, instance: Mapping[str, Any], base: str, name: str) -> list[dict[str, Any]]:
-        """Return the EBS snapshots of a snapshot. NotFound suggests the likely one."""
-        there = self.snapshots_of_vm(instance)
-        found = [each for each in there if tags_of(each)['snapshot'] == name]
-        if not found:
-            known = {tags_of(each)['snapshot'] for each in there}
-            raise NotFound(f'VM {base} has no snapshot {name}{did_you_mean(name, known)}')
-        return found
+    def drop_snapshot(self, snapshot: Snapshot) -> None:
+        for part in snapshot.native:
+            self.ec2_of(part).delete_snapshot(SnapshotId=part['SnapshotId'])
 
-    def _delete_snapshot(self, name: str, base: str) -> None:
-        instance = self.instance(base)
-        for part in self._parts(instance, base, name):
-            self.ec2_of(instance).delete_snapshot(SnapshotId=part['SnapshotId'])
-
-    @waits
-    def _revert_snapshot(self, name: str, base: str) -> None:
+    def restore_snapshot(self, machine: Machine, snapshot: Snapshot) -> None:
         """Bring a VM back, all its disks or none. One that runs is stopped for that, and started again."""
-        instance = self.instance(base)
-        ec2, vm, running = self.ec2_of(instance), instance['InstanceId'], instance['State']['Name'] != 'stopped'
-        parts = {_device(each): each for each in self._parts(instance, base, name)}
+        base, instance, vm, running = machine.name, machine.native, machine.id, machine.status != 'stopped'
+        ec2 = self.ec2_of(instance)
+        parts = {_device(each): each for each in snapshot.native}
         unfinished = [each['SnapshotId'] for each in parts.values() if each['State'] != 'completed']
         if unfinished:
-            raise Conflict(f'snapshot {name} of VM {base} is still being copied', hint='Try again when it is done')
+            raise Conflict(f'snapshot {snapshot.name} of VM {base} is still being copied', hint='Try again when it is done')
         if running:
-            self.allowed(instance, 'stoppable')
+            self.allowed(machine, 'stoppable')
         old = {each['DeviceName']: each['Ebs'] for each in instance['BlockDeviceMappings'] if each['DeviceName'] in parts}
-        before = {volume.device: volume.native for volume in self.volumes_of(self.machine_of(instance))}
+        before = {volume.device: volume.native for volume in self.volumes_of(machine)}
         request = new_request()
         with self.undo() as undo:
             undo.add(f'the new disks of VM {base}', lambda: self.unmake_volumes(MARK, request))
@@ -71,7 +61,7 @@ class Snapshots(Vms):
                      for device, part in parts.items()}
             if running:
                 undo.add(f'the stop of VM {base}', lambda: ec2.start_instances(InstanceIds=[vm]))
-                self.stop_and_wait(instance)
+                self.halt_vm(machine)
             undo.add(f'the disks of VM {base}', lambda: self._put_back(ec2, vm, old))
             for device, volume in fresh.items():
                 if device in old:

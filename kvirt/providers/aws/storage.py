@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from kvirt.base import unsupported
 from kvirt.errors import Conflict
-from kvirt.providers.aws.account import PAGE, marked, name_of, pages, tags_of
+from kvirt.providers.aws.account import PAGE, marked, name_of, tags_of
 from kvirt.providers.aws.images import Images, root_of
 from kvirt.providers.aws.volumes import DEFAULT_POOL, POOLS, free_device, speed_of, volume_type
 from kvirt.providers.families import boto
@@ -37,9 +37,8 @@ class Storage(Volumes, Images):
 
     def _volumes_seen(self, filters: Mapping[str, Sequence[str]] | None = None,
                       regions: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        def read(ec2: Any) -> Iterable[Mapping[str, Any]]:
-            return pages(ec2, 'describe_volumes', 'Volumes', filters, size=PAGE // 2)
-        return [each for each in self.everywhere(read, regions) if each['State'] not in ('deleting', 'deleted')]
+        return [each for each in self.look('volume', filters, regions, size=PAGE // 2)
+                if each['State'] not in ('deleting', 'deleted')]
 
     def volumes_of(self, machine: Machine) -> list[Volume]:
         instance = machine.native

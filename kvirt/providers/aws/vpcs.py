@@ -11,7 +11,7 @@ from typing import Any
 from kvirt import units
 from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.parallel import in_parallel
-from kvirt.providers.aws.account import Account, name_of, pages
+from kvirt.providers.aws.account import Account, described, name_of
 from kvirt.providers.families import cloud
 from kvirt.providers.families.marks import MARK
 from kvirt.providers.families.memory import Memory
@@ -69,12 +69,10 @@ class Vpcs(Account):
 
     def topology(self, regions: Sequence[str] | None = None) -> Topology:
         """Return what there is now."""
-        vpcs, subnets, tables = (
-            functools.partial(self.everywhere, functools.partial(_read, operation=operation, key=key), regions)
-            for operation, key in (('describe_vpcs', 'Vpcs'), ('describe_subnets', 'Subnets'),
-                                   ('describe_route_tables', 'RouteTables')))
-        found = in_parallel((vpcs, subnets), lambda read: read())
-        return Topology(found[0], found[1], tables)
+        def read(kind: str) -> list[dict[str, Any]]:
+            return self.look(kind, regions=regions)
+        vpcs, subnets = in_parallel(('vpc', 'subnet'), read)
+        return Topology(vpcs, subnets, functools.partial(read, 'route_table'))
 
     def recent_topology(self, region: str) -> Topology:
         """Return what there is in a region now, or was some seconds ago: for creating many VMs at once."""
@@ -115,8 +113,7 @@ class Vpcs(Account):
 
     def vpc(self, name: str, topology: Topology | None = None) -> dict[str, Any]:
         """Return the VPC with this name or id. NotFound, Conflict."""
-        vpcs = topology.vpcs if topology else self.everywhere(
-            functools.partial(_read, operation='describe_vpcs', key='Vpcs'))
+        vpcs = topology.vpcs if topology else self.look('vpc')
         return cloud.find('network', name, vpcs, self.vpc_name, lambda vpc: vpc['VpcId'])
 
     def subnet(self, name: str, topology: Topology) -> dict[str, Any]:
@@ -196,7 +193,7 @@ class Vpcs(Account):
 
         That is the name of its VM, else what AWS tells of it; empty for a free one of ours, and where the VM is going away.
         """
-        cards = list(pages(self.ec2_of(where), 'describe_network_interfaces', 'NetworkInterfaces', filters))
+        cards = list(described(self.ec2_of(where), 'network_interface', filters))
         owners = {owner for card in cards if (owner := _owner(card))}
         vms = self.vm_names(owners, [where['Region']]) if owners else {}
         return [{**card, 'User': vms.get(_owner(card), '') if _owner(card) else '' if is_ours(card)
@@ -219,10 +216,6 @@ def is_ours(thing: Mapping[str, Any]) -> bool:
 
 def _leads_out(table: Mapping[str, Any]) -> bool:
     return any((route.get('GatewayId') or '').startswith('igw-') for route in table.get('Routes', ()))
-
-
-def _read(ec2: Any, operation: str, key: str) -> Any:
-    return pages(ec2, operation, key)
 
 
 def _refuse(number: int, net: NetSpec) -> None:

@@ -11,25 +11,22 @@ from kvirt.base import Options, option
 from kvirt.errors import (
     AlreadyExists,
     Conflict,
-    InvalidInput,
     KvirtError,
     NotFound,
     OutOfCapacity,
     QuotaExceeded,
     Unauthorized,
-    Unavailable,
 )
-from kvirt.names import did_you_mean
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.mapping import Thing
 from kvirt.providers.families import marks, s3
-from kvirt.providers.families.machines import Machine, Machines
+from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.places import EVERYWHERE, Places
 from kvirt.rest import Api, Call, by_link
 from kvirt.wait import SYSTEM, Clock, until
 
 NAME = 'DigitalOcean'
 API = 'https://api.digitalocean.com/v2'
-EVERYWHERE = 'all'
 DEFAULT = 'nyc3'
 """The region of a client that names none, and where one that sees them all makes things."""
 
@@ -37,8 +34,6 @@ PAGE = 200
 """The most things that a page may have."""
 
 HOST = r'[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?'
-_LET_GO = 60.0
-"""Seconds that DigitalOcean may take to let go of what is being changed."""
 
 _MEANINGS: tuple[tuple[str, type[KvirtError]], ...] = (
     # The first expression that is found in the message of a refusal tells what it means; else its status does.
@@ -66,10 +61,11 @@ class DigitalOceanOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(Machines, s3.S3Buckets):
+class Account(Places, s3.KeyedBuckets):
     """An account of DigitalOcean, or the resources of a team."""
 
     Options: ClassVar[type[Options]] = DigitalOceanOptions
+    store_url: ClassVar[str] = 'https://{}.digitaloceanspaces.com'
     conn: Api | None
 
     def __init__(self, token: str | None = None, location: str = DEFAULT, api: str = API,
@@ -77,10 +73,10 @@ class Account(Machines, s3.S3Buckets):
                  spaces_secret: str | None = None, spaces_endpoint: str | None = None, insecure: bool = False,
                  home: str | None = None, debug: bool = False, clock: Clock | None = None) -> None:
         """Open an account; nothing is asked before the first use. *clock* is time for tests."""
-        self.debug, self.location, self.vpc, self.project, self.insecure = debug, location, vpc, project, insecure
-        self.spaces, self.spaces_endpoint = (spaces_key, spaces_secret), spaces_endpoint
+        self.debug, self.location, self.vpc, self.project = debug, location, vpc, project
         self.clock = clock or SYSTEM
-        self.lacks = s3.lacking(*self.spaces, 'Set spaces_key and spaces_secret in the client')
+        self.keep_store(spaces_endpoint, spaces_key, spaces_secret, verify=not insecure,
+                        hint='Set spaces_key and spaces_secret in the client')
         self.conn = Api(api, name=NAME, token=token, insecure=insecure, meaning=_meaning, next_page=by_link,
                         clock=self.clock) if token else None
         self.unreachable = None if token else 'it needs token: write it in its section, or set DIGITALOCEAN_TOKEN'
@@ -106,16 +102,12 @@ class Account(Machines, s3.S3Buckets):
         """Return the region that this client makes things in."""
         return DEFAULT if self.location == EVERYWHERE else self.location
 
-    def check_location(self) -> None:
-        """Raise InvalidInput when there is no region of the client's name, so that nothing can be found there."""
-        known = [region['slug'] for region in self.all('/regions')]
-        if self.location not in (EVERYWHERE, *known):
-            raise InvalidInput(f"unknown location '{self.location}'{did_you_mean(self.location, [*known, EVERYWHERE])}",
-                               hint="'kvirt list location' shows them all")
+    def location_names(self) -> list[str]:
+        return [region['slug'] for region in self.all('/regions')]
 
     def seen(self, thing: Thing) -> bool:
         """Tell if something is in this client's location."""
-        return self.location in (EVERYWHERE, mapping.region(thing))
+        return self.is_seen(mapping.region(thing))
 
     # droplets
 
@@ -144,9 +136,7 @@ class Account(Machines, s3.S3Buckets):
     @staticmethod
     def machine_of(droplet: Thing) -> Machine:
         """Return a droplet as families see it."""
-        return Machine(id=str(droplet['id']), name=droplet['name'], ip=mapping.reached(droplet),
-                       fields=marks.from_tags(droplet['tags']), place=mapping.region(droplet),
-                       volumes=droplet.get('volume_ids') or (), native=droplet)
+        return mapping.machine(droplet)
 
     def vm_names(self, ids: Collection[str]) -> dict[str, str]:
         return {str(droplet['id']): droplet['name'] for droplet in self.droplets(everywhere=True)}
@@ -182,14 +172,10 @@ class Account(Machines, s3.S3Buckets):
 
     def insist(self, call: Callable[[], object], what: str) -> None:
         """Call until the platform has let go of what it holds; what is gone already is fine."""
-        def attempt() -> bool:
-            try:
-                with suppress(NotFound):
-                    call()
-            except Conflict as error:
-                raise Unavailable(error.reason) from error
-            return True
-        until(attempt, what=what, timeout=_LET_GO, clock=self.clock)
+        def unless_gone() -> None:
+            with suppress(NotFound):
+                call()
+        super().insist(unless_gone, what)
 
     # tags
 

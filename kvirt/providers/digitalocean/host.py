@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kvirt.providers.digitalocean import mapping
-from kvirt.providers.digitalocean.account import EVERYWHERE, Account
-from kvirt.providers.families import s3
+from kvirt.providers.digitalocean.account import Account
+from kvirt.providers.families.places import EVERYWHERE
 from kvirt.shapes import Flavor
 
 _LIMITS = {'droplet_limit': ('vms', '/droplets'), 'volume_limit': ('volumes', '/volumes'),
@@ -46,7 +46,5 @@ class Host(Account):
             self.check_location()
         return sorted((mapping.flavor(size, where) for size in sold), key=lambda flavor: flavor.name)
 
-    def open_store(self) -> Any:
-        key, secret = self.spaces
-        endpoint = self.spaces_endpoint or f'https://{self.made_in()}.digitaloceanspaces.com'
-        return s3.store(endpoint, location=self.made_in(), key_id=key, secret=secret, verify=not self.insecure)
+    def store_place(self) -> str:
+        return self.made_in()

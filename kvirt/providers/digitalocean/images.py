@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kvirt.base import waits
-from kvirt.base.images import Progress
-from kvirt.download import file_name
-from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
+from kvirt.errors import InvalidInput, NotFound, NotSupported
 from kvirt.guest import images
-from kvirt.names import did_you_mean, safe_name
+from kvirt.names import did_you_mean
 from kvirt.providers.digitalocean import mapping
-from kvirt.providers.digitalocean.account import EVERYWHERE, NAME, Account
+from kvirt.providers.digitalocean.account import NAME, Account
 from kvirt.providers.digitalocean.mapping import Thing
-from kvirt.providers.families import cloud
+from kvirt.providers.families.images import CloudImages, Image, NewImage
+from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.places import EVERYWHERE
+from kvirt.providers.families.snapshots import Snapshot, Snapshots
 from kvirt.wait import until
 
 _SLUG = re.compile(r'[a-z0-9][a-z0-9-]*')
@@ -25,7 +25,7 @@ _IMPORT = 7200.0
 """Seconds that DigitalOcean may take to fetch an image."""
 
 
-class Images(Account):
+class Images(CloudImages, Snapshots, Account):
     """Images and snapshots."""
 
     def login_user(self, image: str | None) -> str:
@@ -42,14 +42,15 @@ class Images(Account):
             except NotFound:
                 pass
         try:
-            return self._own(name)
+            native: dict[str, Any] = self.own_image(name).native
+            return native
         except NotFound:
-            offered = [mapping.image_name(each) for each in self.all('/images', type='distribution')]
+            offered = [mapping.image_name(each) for each in self._offered()]
             raise NotFound(f"image '{name}' does not exist{did_you_mean(slug, offered)}",
                            hint="'kvirt list image' shows what is there") from None
 
-    def _own(self, name: str) -> dict[str, Any]:
-        return cloud.find('image', name, self._private(), lambda each: each['name'], lambda each: each['id'])
+    def _offered(self) -> Iterator[dict[str, Any]]:
+        return self.all('/images', type='distribution')
 
     def _private(self) -> list[dict[str, Any]]:
         """Return the account's own images: those that were brought here, and copies of VMs that are no snapshots."""
@@ -57,43 +58,29 @@ class Images(Account):
                 if each['type'] != 'backup' and each.get('status', 'available') == 'available'
                 and (each['type'] != 'snapshot' or _AT not in each['name'])]
 
-    # hooks
+    def read_images(self) -> Iterator[Image]:
+        return (mapping.image(each) for each in (*self._offered(), *self._private())
+                if self.location in (EVERYWHERE, *(each.get('regions') or ())))
 
-    def _volumes(self, iso: bool = False, extended: bool = False) -> list[Any]:
-        found = [] if iso else [*self.all('/images', type='distribution'), *self._private()]
-        here = {mapping.image_name(each): each for each in found
-                if self.location in (EVERYWHERE, *(each.get('regions') or ()))}
-        if not extended:
-            return sorted(here)
-        return [{'name': name, 'id': str(each['id']), 'size': each.get('min_disk_size') or 0,
-                 'distribution': each.get('distribution')} for name, each in sorted(here.items())]
+    def own_images(self, name: str | None = None) -> Iterator[Image]:
+        return map(mapping.image, self._private())
 
-    @waits
-    def _add_image(self, url: str, pool: str | None = None, short: str | None = None, cmds: Sequence[str] = (),
-                   name: str | None = None, size: int | None = None, convert: bool = False,
-                   progress: Progress | None = None) -> Mapping[str, Any] | None:
-        """Let DigitalOcean fetch the image at *url*."""
-        final = safe_name('image', name or short or file_name(url))
+    def drop_image(self, image: Image) -> None:
+        self.drop(f'/images/{image.id}')
+
+    def check_source(self, url: str, pool: str | None, size: int | None) -> None:
         if not url.startswith(('http://', 'https://')):
             if not Path(url.removeprefix('file://')).expanduser().is_file():
                 raise NotFound(f'{url} does not exist')
             raise NotSupported(f'{NAME} takes no files, and fetches images itself', hint='Give an address: https://...')
-        if cmds or size or pool not in (None, 'default'):
-            raise InvalidInput(f'{NAME} takes an image as it is: without cmds, size and pool')
-        if any(each['name'] == final for each in self._private()):
-            return {'image': final, 'found': True}
-        with self.undo() as undo:
-            undo.add(f'image {final}', lambda: self._unmake_image(final))
-            made = self.api.post('/images', {'name': final, 'url': url, 'region': self.made_in(),
-                                             'distribution': mapping.distribution(f'{final} {url}')})['image']
-            until(lambda: self._is_there(made, url), what=f'{NAME} fetching image {final}', timeout=_IMPORT, interval=5,
-                  clock=self.clock)
-        return {'image': final}
+        if size or pool not in (None, 'default'):
+            raise InvalidInput(f'{NAME} takes an image as it is: without size and pool')
 
-    def _unmake_image(self, name: str) -> None:
-        for image in list(self.all('/images', private=True)):
-            if image['name'] == name and image['type'] == 'custom':
-                self.drop(f"/images/{image['id']}")
+    def bring_image(self, wanted: NewImage) -> None:
+        made = self.api.post('/images', {'name': wanted.name, 'url': wanted.url, 'region': self.made_in(),
+                                         'distribution': mapping.distribution(f'{wanted.name} {wanted.url}')})['image']
+        until(lambda: self._is_there(made, wanted.url), what=f'{NAME} fetching image {wanted.name}', timeout=_IMPORT,
+              interval=5, clock=self.clock)
 
     def _is_there(self, image: Thing, url: str) -> bool:
         now = self.api.get(f"/images/{image['id']}")['image']
@@ -101,22 +88,19 @@ class Images(Account):
             raise NotFound(f"{NAME} could not bring {url}: {now.get('error_message') or now['status']}")
         return bool(now['status'] == 'available')
 
-    def _delete_image(self, image: str, pool: str | None = None) -> None:
-        self.api.delete(f"/images/{self._own(image)['id']}")
+    def unmake_image(self, name: str, request: str) -> None:
+        """Delete what was being fetched under *name*: an image can't bear a request. A copy of a disk is there or not."""
+        for image in list(self.all('/images', private=True)):
+            if image['name'] == name and image['type'] == 'custom':
+                self.drop(f"/images/{image['id']}")
 
-    @waits
-    def _export(self, name: str, image: str | None = None) -> Mapping[str, Any] | None:
-        droplet, final = self.droplet(name), safe_name('image', image or name)
-        if mapping.vm_row(droplet)['status'] != 'stopped':
-            raise Conflict(f'VM {name} is not stopped', hint='Stop it first')
-        if any(each['name'] == final for each in self._private()):
-            raise AlreadyExists(f'image {final} exists')
-        self._copy(droplet, final)
-        return {'image': final}
+    def copy_disk(self, machine: Machine, wanted: NewImage) -> None:
+        self._copy(machine, wanted.name)
 
-    def _copy(self, droplet: Thing, name: str) -> None:
+    def _copy(self, machine: Machine, name: str) -> None:
         """Copy the root disk of a droplet, and wait until that is done."""
-        self.finish(self.act(droplet, 'snapshot', name=name), f"copying the disk of VM {droplet['name']}", timeout=3600)
+        asked = self.act(machine.native, 'snapshot', name=name)
+        self.finish(asked, f'copying the disk of VM {machine.name}', timeout=3600)
 
     # snapshots
 
@@ -129,34 +113,20 @@ class Images(Account):
         return {each['name'].rpartition(_AT)[2]: each
                 for each in sorted(found, key=lambda each: (each['created_at'], int(each['id'])))}
 
-    @waits
-    def _create_snapshot(self, name: str, base: str) -> None:
-        droplet = self.droplet(base)
-        if name in self.snapshots_of(droplet):
-            raise AlreadyExists(f'VM {base} has a snapshot {name}')
-        self._copy(droplet, f"{droplet['name']}{_AT}{name}")
+    def read_snapshots(self, machine: Machine) -> list[Snapshot]:
+        return [Snapshot(id=str(each['id']), name=name) for name, each in self.snapshots_of(machine.native).items()]
 
-    def _snapshot(self, droplet: Thing, name: str) -> dict[str, Any]:
-        known = self.snapshots_of(droplet)
-        if name not in known:
-            raise NotFound(f"VM {droplet['name']} has no snapshot {name}{did_you_mean(name, known)}")
-        return known[name]
+    def take_snapshot(self, machine: Machine, name: str, request: str) -> None:
+        self._copy(machine, f'{machine.name}{_AT}{name}')
 
-    def _delete_snapshot(self, name: str, base: str) -> None:
-        self.api.delete(f"/snapshots/{self._snapshot(self.droplet(base), name)['id']}")
+    def drop_snapshot(self, snapshot: Snapshot) -> None:
+        self.api.delete(f'/snapshots/{snapshot.id}')
 
-    @waits
-    def _revert_snapshot(self, name: str, base: str) -> None:
-        """Restore the root disk. Volumes stay as they are, and so does whether the VM runs."""
-        droplet = self.droplet(base)
-        ran = mapping.vm_row(droplet)['status'] == 'running'
-        image = int(self._snapshot(droplet, name)['id'])
-        self.finish(self.act(droplet, 'restore', image=image), f'reverting VM {base} to {name}', timeout=3600)
-        now = self.api.get(f"/droplets/{droplet['id']}")['droplet']
-        if not ran and mapping.vm_row(now)['status'] == 'running':
-            self.finish(self.act(droplet, 'power_off'), f'stopping VM {base} again')
-
-    def _list_snapshots(self, base: str) -> list[str]:
-        return list(self.snapshots_of(self.droplet(base)))
-
-
+    def restore_snapshot(self, machine: Machine, snapshot: Snapshot) -> None:
+        """Restore the root disk. Volumes stay as they are."""
+        droplet = machine.native
+        self.finish(self.act(droplet, 'restore', image=int(snapshot.id)),
+                    f'reverting VM {machine.name} to {snapshot.name}', timeout=3600)
+        now = mapping.machine(self.api.get(f'/droplets/{machine.id}')['droplet'])
+        if machine.status != 'running' and now.status == 'running':
+            self.finish(self.act(droplet, 'power_off'), f'stopping VM {machine.name} again')

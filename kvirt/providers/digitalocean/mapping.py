@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from kvirt.guest import images
 from kvirt.providers.families import marks, rules
 from kvirt.providers.families.groups import Group
+from kvirt.providers.families.images import Image
+from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.networks import Network
 from kvirt.providers.families.volumes import Volume
 from kvirt.rules import EVERYWHERE
-from kvirt.shapes import DiskShape, Flavor, NetworkShape, NicShape, Rule, Status, VmInfo, VmRow
+from kvirt.shapes import Flavor, NetworkShape, NicShape, Rule, Status
 
 Thing = Mapping[str, Any]
 
@@ -59,33 +61,24 @@ def labelled(kind: str, tags: Iterable[str]) -> list[str]:
 
 # VMs
 
-def vm_row(droplet: Thing) -> VmRow:
-    """Map a droplet to a row."""
-    fields = marks.from_tags(droplet.get('tags') or ())
+def machine(droplet: Thing) -> Machine:
+    """Map a droplet."""
     image: Thing = droplet.get('image') or {}
-    return {'name': droplet['name'], 'status': STATUS.get(native_status(droplet), 'unknown'),
-            'ip': reached(droplet),
-            'image': fields.get('image') or image.get('slug') or image.get('name') or '',
-            'plan': fields.get('plan', ''), 'profile': fields.get('profile', ''), 'id': str(droplet['id']),
-            'flavor': droplet.get('size_slug') or '', 'numcpus': droplet.get('vcpus') or 0,
-            'memory': droplet.get('memory') or 0, 'location': region(droplet)}
+    native = native_status(droplet)
+    return Machine(id=str(droplet['id']), name=droplet['name'], status=STATUS.get(native, 'unknown'), native_status=native,
+                   ip=reached(droplet), fields=marks.from_tags(droplet.get('tags') or ()), place=region(droplet),
+                   flavor=droplet.get('size_slug') or '', numcpus=droplet.get('vcpus') or 0,
+                   memory=droplet.get('memory') or 0, disk=droplet.get('disk') or 0,
+                   image=image.get('slug') or image.get('name') or '', created=droplet.get('created_at'),
+                   volumes=droplet.get('volume_ids') or (), native=droplet)
 
 
-def vm_info(droplet: Thing, vpc: str, volumes: Sequence[DiskShape], snapshots: Iterable[str]) -> VmInfo:
-    """Map a droplet to all that is known of it, with the name of its VPC, its volumes and snapshots."""
-    row = vm_row(droplet)
-    fields = marks.unshown(marks.from_tags(droplet.get('tags') or ()))
-    card: NicShape = {'device': 'eth1' if address(droplet, 'public') else 'eth0', 'net': vpc, 'type': 'vpc'}
+def card(droplet: Thing, vpc: str) -> NicShape:
+    """Return the card of a droplet on its VPC of this name."""
+    nic: NicShape = {'device': 'eth1' if address(droplet, 'public') else 'eth0', 'net': vpc, 'type': 'vpc'}
     if private := address(droplet, 'private'):
-        card['ip'] = private
-    root: DiskShape = {'device': 'vda', 'size': droplet.get('disk') or 0, 'format': 'raw', 'type': 'local',
-                       'path': '/dev/vda'}
-    return cast(VmInfo, {
-        'user': 'root', **fields, **row, 'nets': [card] if vpc else [], 'disks': [root, *volumes],
-        'snapshots': [{'snapshot': name, 'current': False} for name in snapshots], 'autostart': True,
-        'creationdate': marks.iso_date(droplet['created_at']), 'native_status': native_status(droplet),
-        'securitygroups': labelled('group', droplet.get('tags') or ()), 'stoppable': True, 'rebootable': True,
-        'resizable': row['status'] == 'stopped', 'preemptible': False, 'firewall': True})
+        nic['ip'] = private
+    return nic
 
 
 def native_status(droplet: Thing) -> str:
@@ -153,6 +146,12 @@ def distribution(text: str) -> str:
 def image_name(image: Thing) -> str:
     """Return what ``create`` calls an image: its slug, or the name that its owner gave it."""
     return str(image.get('slug') or image.get('name') or image['id'])
+
+
+def image(native: Thing) -> Image:
+    """Map an image."""
+    return Image(id=str(native['id']), name=image_name(native), own=not native.get('public'),
+                 size=native.get('min_disk_size') or 0, more={'distribution': native.get('distribution')}, native=native)
 
 
 def network(vpc: Thing) -> Network:

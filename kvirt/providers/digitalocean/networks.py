@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from kvirt.base import unsupported
 from kvirt.errors import NotSupported
 from kvirt.providers.digitalocean import mapping
-from kvirt.providers.digitalocean.account import EVERYWHERE, NAME, Account
+from kvirt.providers.digitalocean.account import NAME, Account
 from kvirt.providers.families import cloud, networks
 from kvirt.providers.families.networks import Member, Network
 
@@ -31,7 +31,7 @@ class Networks(networks.Networks, Account):
         return map(mapping.network, self.all('/vpcs'))
 
     def network_in_sight(self, network: Network) -> bool:
-        return self.location in (EVERYWHERE, network.place)
+        return self.is_seen(network.place)
 
     def check_network(self, dhcp: bool | None, nat: bool | None, domain: str | None) -> None:
         if dhcp is False:

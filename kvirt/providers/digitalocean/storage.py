@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 from kvirt.errors import NotFound
 from kvirt.providers.digitalocean import mapping
-from kvirt.providers.digitalocean.account import EVERYWHERE, Account
+from kvirt.providers.digitalocean.account import Account
 from kvirt.providers.families import blocks, cloud, marks
 from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.places import EVERYWHERE
 from kvirt.providers.families.volumes import REQUEST, NewVolume, Volume
 
 

@@ -2,87 +2,57 @@
 
 from __future__ import annotations
 
-from kvirt.base import unsupported, waits
-from kvirt.base.vms import Rows
-from kvirt.errors import AlreadyExists, Conflict, NotFound
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from kvirt.base import unsupported
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.account import NAME
 from kvirt.providers.digitalocean.create import Create
-from kvirt.shapes import Flavor, VmInfo
+from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.vms import CloudVms
+from kvirt.shapes import NicShape
 
-_BY_FLAVOR = f'a VM of {NAME} has the size of its flavor: update the flavor'
 
-
-class Vms(Create):
+class Vms(Create, CloudVms):
     """The droplets of an account."""
 
-    # life
+    stops_to_resize: ClassVar[bool] = False
 
-    def _start(self, name: str) -> None:
-        droplet = self.droplet(name)
-        if droplet['status'] != 'active':
-            self.act(droplet, 'power_on')
+    def machines(self) -> Iterator[Machine]:
+        return map(mapping.machine, self.droplets())
 
-    def _stop(self, name: str, soft: bool = False) -> None:
-        droplet = self.droplet(name)
-        if droplet['status'] != 'off':
-            self.act(droplet, 'shutdown' if soft else 'power_off')
+    def nics_of(self, machine: Machine) -> list[NicShape]:
+        vpc = machine.native.get('vpc_uuid')
+        return [mapping.card(machine.native, self.api.get(f'/vpcs/{vpc}')['vpc']['name'])] if vpc else []
 
-    def _restart(self, name: str) -> None:
-        droplet = self.droplet(name)
-        self.act(droplet, 'power_on' if droplet['status'] == 'off' else 'reboot')
+    def shown(self, machine: Machine) -> Mapping[str, str]:
+        return {'user': 'root', **super().shown(machine)}
 
-    @waits
-    def _rename(self, name: str, new: str) -> None:
-        droplet = self.droplet(name)
-        if self.bearers(self.check_machine_name(new)):
-            raise AlreadyExists(f'VM {new} exists')
-        self.finish(self.act(droplet, 'rename', name=new), f'renaming VM {name}')
-
-    # what is known
-
-    def _list(self) -> Rows:
-        rows = sorted(map(mapping.vm_row, self.droplets()), key=lambda row: (row['name'], row['id']))
-        if not rows:
-            self.check_location()
-        return rows
-
-    def _info(self, name: str) -> VmInfo:
-        droplet = self.droplet(name)
-        vpc = droplet.get('vpc_uuid')
-        network = self.api.get(f'/vpcs/{vpc}')['vpc']['name'] if vpc else ''
-        return mapping.vm_info(droplet, network, self.disks_of(self.machine_of(droplet)),
-                               self.snapshots_of(droplet))
-
-    def _exists(self, name: str) -> bool:
-        try:
-            return bool(self.droplet(name))
-        except NotFound:
-            return False
+    def more_of_vm(self, machine: Machine) -> dict[str, Any]:
+        return {'autostart': True, 'securitygroups': mapping.labelled('group', machine.native.get('tags') or ())}
 
     _console = unsupported(f'the console of {NAME} is a part of its control panel, and has no API')
     _serialconsole = unsupported(f'{NAME} has no serial console')
 
-    # changes
+    # life and changes
 
-    @waits
-    def _update_flavor(self, name: str, flavor: str) -> None:
+    def start_vm(self, machine: Machine) -> None:
+        self.act(machine.native, 'power_on')
+
+    def stop_vm(self, machine: Machine, soft: bool) -> None:
+        self.act(machine.native, 'shutdown' if soft else 'power_off')
+
+    def restart_vm(self, machine: Machine) -> None:
+        self.act(machine.native, 'reboot')
+
+    def halt_vm(self, machine: Machine) -> None:
+        self.finish(self.act(machine.native, 'power_off'), f'stopping VM {machine.name}')
+
+    def rename_vm(self, machine: Machine, new: str) -> None:
+        self.finish(self.act(machine.native, 'rename', name=new), f'renaming VM {machine.name}')
+
+    def resize_vm(self, machine: Machine, flavor: str) -> None:
         """Resize CPUs and memory. The root disk stays as it is, so that a smaller flavor can follow a larger one."""
-        wanted, droplet = self._flavor(flavor), self.droplet(name)
-        if droplet['size_slug'] == wanted.name:
-            return
-        if droplet['status'] != 'off':
-            raise Conflict(f'VM {name} is running', hint='Stop it first')
-        self.finish(self.act(droplet, 'resize', size=wanted.name, disk=False), f'resizing VM {name}', timeout=3600)
-
-    def _flavor(self, name: str) -> Flavor:
-        found = self._info_flavor(name)
-        if found is None:
-            raise NotFound(f"flavor '{name}' does not exist", hint="'kvirt list flavor' shows them all")
-        return found
-
-    _update_memory = unsupported(_BY_FLAVOR)
-    _update_cpus = unsupported(_BY_FLAVOR)
-    _update_start = unsupported(f'{NAME} starts VMs with their hosts in any case')
-    _update_iso = unsupported(f'VMs of {NAME} have no CD drives')
-    _remove_cloudinit = unsupported(f'what a guest of {NAME} was told at its birth can not be taken back')
+        asked = self.act(machine.native, 'resize', size=flavor, disk=False)
+        self.finish(asked, f'resizing VM {machine.name}', timeout=3600)

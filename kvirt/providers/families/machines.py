@@ -1,17 +1,22 @@
-"""VMs as the areas around them see them: what is remembered on one, where it is reached, and where its volumes are."""
+"""VMs as the areas around them see them: what is remembered on one, where it is reached, and what it is."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from kvirt.base import Kbase
-from kvirt.errors import NotFound
+from kvirt.errors import Conflict, KvirtError, NotFound, Unavailable
 from kvirt.providers.families import marks
+from kvirt.shapes import Status, VmRow
 from kvirt.undo import Undo
-from kvirt.wait import SYSTEM, Clock
+from kvirt.wait import SYSTEM, Clock, until
+
+_LET_GO = 60.0
+"""Seconds that a platform may take to let go of what is being changed."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +24,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    status: Status = 'unknown'
+    native_status: str = ''
+    """The word of the platform that *status* stands for."""
+
     ip: str | None = None
     """Where it is reached, None when it has no address yet."""
 
@@ -28,6 +37,21 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     place: str = ''
     """Where a volume must be for this VM to get it: a region, location or zone."""
 
+    location: str = ''
+    """Where it is in the words of users, where that is not *place*."""
+
+    flavor: str = ''
+    numcpus: int | None = None
+    memory: int | None = None
+    """MiB; like the CPUs None where only the flavor tells it."""
+
+    disk: int | None = None
+    """GiB of a root disk that is no volume."""
+
+    image: str = ''
+    """What it was made of, as the platform tells it; what is remembered on it goes first."""
+
+    created: datetime | str | None = None
     volumes: Sequence[str] | None = None
     """The ids of its volumes in the order of its disks; None where the platform does not tell them with the VM."""
 
@@ -38,6 +62,17 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     def mark(self) -> str:
         """What volumes that go with this VM bear: the request that made it, or for one made elsewhere its id."""
         return self.fields.get(marks.MARK) or f'vm-{self.id}'
+
+    @property
+    def row(self) -> VmRow:
+        """What ``list`` tells of it."""
+        fields = self.fields
+        row: VmRow = {'name': self.name, 'status': self.status, 'ip': self.ip, 'image': fields.get('image') or self.image,
+                      'plan': fields.get('plan', ''), 'profile': fields.get('profile', ''), 'id': self.id,
+                      'flavor': self.flavor, 'location': self.location or self.place}
+        if self.numcpus is not None and self.memory is not None:
+            row['numcpus'], row['memory'] = self.numcpus, self.memory
+        return row
 
 
 class Machines(Kbase):
@@ -57,6 +92,9 @@ class Machines(Kbase):
         """Remember *text* on a VM, in place of what stands under *key*; forget that when *text* is None."""
         raise NotImplementedError
 
+    def check_location(self) -> None:
+        """Raise InvalidInput when there is no location of the client's name, so that nothing can be found there."""
+
     def find_machine(self, name: str) -> Machine | None:
         """Return the VM with this name or id, None when there is none. Conflict when several bear the name."""
         try:
@@ -73,6 +111,23 @@ class Machines(Kbase):
         key, vm = self.check_field(metatype), self.machine(name)
         have = vm.fields.get(key, '')
         self.set_field(vm, key, f'{have},{metavalue}' if append and have and metavalue is not None else metavalue)
+
+    def meaning_of(self, error: Exception) -> KvirtError | None:
+        """Return what an error means; None when it is a bug."""
+        return error if isinstance(error, KvirtError) else self.translate(error)
+
+    def insist(self, call: Callable[[], object], what: str) -> None:
+        """Call until the platform has let go of what it still holds: while it refuses with Conflict. TimedOut."""
+        def attempt() -> bool:
+            try:
+                call()
+            except Exception as error:
+                known = self.meaning_of(error)
+                if isinstance(known, Conflict):
+                    raise Unavailable(known.reason) from error
+                raise
+            return True
+        until(attempt, what=what, timeout=_LET_GO, clock=self.clock)
 
     def undo(self) -> Undo:
         """Return a rollback that understands the platform's errors."""

@@ -252,6 +252,28 @@ class S3Buckets(Kbase):
             raise NotFound(f'bucket {bucket} has no file {path}{did_you_mean(path, known)}') from error
 
 
+class KeyedBuckets(S3Buckets):
+    """Buckets in an object storage that has an address for each location, and wants keys of its own."""
+
+    store_url: ClassVar[str]
+    """The address of the store of a location: ``https://{}.example.com``."""
+
+    def keep_store(self, endpoint: str | None, key_id: str | None, secret: str | None, *, hint: str,
+                   verify: bool = True) -> None:
+        """Keep where the store is (None: that of the location), and its keys; without them buckets are what is lacking."""
+        self._store = endpoint, key_id, secret, verify
+        self.lacks = lacking(key_id, secret, hint)
+
+    def store_place(self) -> str:
+        """Return the location of the store."""
+        raise NotImplementedError
+
+    def open_store(self) -> Any:
+        endpoint, key_id, secret, verify = self._store
+        where = self.store_place()
+        return store(endpoint or self.store_url.format(where), location=where, key_id=key_id, secret=secret, verify=verify)
+
+
 def _path(value: Any) -> PurePosixPath:
     """Return a path in a bucket whose last part can name a file on somebody's disk. InvalidInput."""
     path = PurePosixPath(str(value))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from kvirt.errors import AlreadyExists, Conflict, KvirtError, NotFound
+from kvirt.errors import AlreadyExists, Conflict, NotFound
 from kvirt.providers.families.machines import Machines
 from kvirt.providers.families.marks import making
 
@@ -26,10 +26,6 @@ def shared_fields() -> dict[str, str]:
 
 class Shared(Machines):
     """A platform where VMs share things."""
-
-    def meaning_of(self, error: Exception) -> KvirtError | None:
-        """Return what an error means; None when it is a bug."""
-        return error if isinstance(error, KvirtError) else self.translate(error)
 
     def made_or_found(self, make: Callable[[], T], find: Callable[[], T | None]) -> T:
         """Return what *make* makes, or what *find* finds when another process was faster (AlreadyExists)."""

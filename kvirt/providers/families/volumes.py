@@ -246,9 +246,15 @@ class Volumes(Machines):
         self.drop_volumes(found)
 
     def disks_of(self, machine: Machine) -> list[DiskShape]:
-        """Return the volumes of a VM as ``info`` shows them."""
-        return [{'device': volume.device, 'size': volume.size, 'format': 'raw', 'type': volume.pool or 'volume',
-                 'path': volume.path} for volume in self.volumes_of(machine)]
+        """Return the disks of a VM as ``info`` shows them: the root one first, and volumes."""
+        disks: list[DiskShape] = []
+        if machine.disk is not None:
+            disks.append({'device': self.root_device or '', 'size': machine.disk, 'format': 'raw', 'type': 'local',
+                          'path': f'/dev/{self.root_device}'})
+        for volume in self.volumes_of(machine):
+            disks.append({'device': volume.device, 'size': volume.size, 'format': 'raw', 'type': volume.pool or 'volume',
+                          'path': volume.path})
+        return disks
 
     def _disk_of(self, machine: Machine, disk: str) -> Volume:
         """Return a volume of a VM by device, name, path or id. NotFound; NotSupported for a root disk that is no volume."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -29,7 +29,8 @@ from kvirt.errors import (
 )
 from kvirt.names import did_you_mean
 from kvirt.providers.families import marks, s3
-from kvirt.providers.families.machines import Machine, Machines
+from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.places import EVERYWHERE, Places
 from kvirt.providers.hcloud import mapping
 from kvirt.redact import remember
 from kvirt.version import __version__
@@ -40,9 +41,6 @@ Native = Any
 """A thing as the vendor's client has it."""
 
 PLATFORM = 'Hetzner Cloud'
-EVERYWHERE = 'all'
-"""The location of a client that sees the VMs of all locations."""
-
 PATIENCE = 300.0
 """Seconds that the platform may take to do what it accepted."""
 
@@ -78,18 +76,18 @@ class HcloudOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(Machines, s3.S3Buckets):
+class Account(Places, s3.KeyedBuckets):
     """A project of Hetzner Cloud."""
 
     Options: ClassVar[type[Options]] = HcloudOptions
+    store_url: ClassVar[str] = 'https://{}.your-objectstorage.com'
 
     def __init__(self, token: str, location: str = EVERYWHERE, network: str | None = None, s3_key: str | None = None,
                  s3_secret: str | None = None, s3_endpoint: str | None = None, api: str = 'https://api.hetzner.cloud/v1',
                  insecure: bool = False, home: str | None = None, debug: bool = False) -> None:
         """Prepare a connection. Nothing is asked before the first use."""
         self.debug, self.location, self.network, self.host = debug, location, network, urlsplit(api).netloc
-        self._store = (s3_endpoint, s3_key, s3_secret, not insecure)
-        self.lacks = s3.lacking(s3_key, s3_secret, _KEYS_OF_BUCKETS)
+        self.keep_store(s3_endpoint, s3_key, s3_secret, verify=not insecure, hint=_KEYS_OF_BUCKETS)
         for secret in (token, s3_secret):
             remember(secret)
         self.conn: Any = Client(token, api_endpoint=api.rstrip('/'), application_name='kvirt',
@@ -103,11 +101,8 @@ class Account(Machines, s3.S3Buckets):
     def close(self) -> None:
         self.conn._client._session.close()
 
-    def open_store(self) -> Any:
-        endpoint, key_id, secret, verify = self._store
-        where = 'fsn1' if self.location == EVERYWHERE else self.location
-        return s3.store(endpoint or f'https://{where}.your-objectstorage.com', location=where, key_id=key_id,
-                        secret=secret, verify=verify)
+    def store_place(self) -> str:
+        return 'fsn1' if self.location == EVERYWHERE else self.location
 
     def translate(self, error: Exception) -> KvirtError | None:
         if isinstance(error, APIException):
@@ -123,15 +118,15 @@ class Account(Machines, s3.S3Buckets):
         """The network zones of the locations by name, the platform's first location first."""
         return {each.name: each.network_zone for each in sorted(self.conn.locations.get_all(), key=lambda each: each.id)}
 
+    def location_names(self) -> Iterable[str]:
+        return self.zones
+
     @property
     def place(self) -> str | None:
         """The location that this client is bound to, None for all of them. InvalidInput when there is no such one."""
         if self.location == EVERYWHERE:
             return None
-        if self.location not in self.zones:
-            known = [*self.zones, EVERYWHERE]
-            raise InvalidInput(f"unknown location '{self.location}'{did_you_mean(self.location, known)}",
-                               hint="'kvirt list location' shows them all")
+        self.check_location()
         return self.location
 
     @property
@@ -171,16 +166,14 @@ class Account(Machines, s3.S3Buckets):
     @staticmethod
     def machine_of(server: Native) -> Machine:
         """Return a server as families see it."""
-        return Machine(id=str(server.id), name=server.name, ip=mapping.address(server), place=server.location.name,
-                       fields=marks.from_labels(server.labels or {}), native=server,
-                       volumes=[str(number) for number in sorted(volume.id for volume in server.volumes or ())])
+        return mapping.machine(server)
 
     def vm_names(self, ids: Collection[str]) -> dict[str, str]:
         return {str(server.id): server.name for server in self.conn.servers.get_all()}
 
     def find_machine(self, name: str) -> Machine | None:
         found = self.find(self.conn.servers, name)  # without asking for all names to suggest one
-        return self.machine_of(found) if found else None
+        return self.machine_of(found) if found and self.is_seen(found.location.name) else None
 
     def set_field(self, machine: Machine, key: str, text: str | None) -> None:
         self.relabel(machine.native, **{key: text})

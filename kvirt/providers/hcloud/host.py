@@ -6,8 +6,9 @@ from functools import cached_property
 from typing import Any
 
 from kvirt.base import unsupported
+from kvirt.providers.families.places import EVERYWHERE
 from kvirt.providers.hcloud import mapping
-from kvirt.providers.hcloud.account import EVERYWHERE, PLATFORM, Account
+from kvirt.providers.hcloud.account import PLATFORM, Account
 from kvirt.shapes import CostItem, Flavor
 from kvirt.spec import VmSpec
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-from hcloud.images.domain import Image
+from hcloud.images.domain import Image as NativeImage
 from hcloud.isos.domain import Iso
 
-from kvirt.base import unsupported, waits
-from kvirt.errors import AlreadyExists, Conflict, NotFound
+from kvirt.base import unsupported
+from kvirt.errors import NotFound
 from kvirt.guest import images
 from kvirt.names import did_you_mean
-from kvirt.providers.families import cloud, marks
-from kvirt.providers.hcloud.account import PLATFORM, Account, Native
-from kvirt.providers.hcloud.mapping import ARCH, SNAPSHOT, image_name, short_name
+from kvirt.providers.families import marks
+from kvirt.providers.families.images import CloudImages, Image, NewImage
+from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.snapshots import Snapshot, Snapshots
+from kvirt.providers.hcloud import mapping
+from kvirt.providers.hcloud.account import Account, Native
+from kvirt.providers.hcloud.mapping import SNAPSHOT, short_name
 
 _TYPES = ['system', 'snapshot', 'backup']
 _VM = 'vm'
 """The field of a snapshot that tells the id of its VM."""
 
 
-class Images(Account):
+class Images(CloudImages, Snapshots, Account):
     """The images of a project, and those of the platform."""
 
     def image_behind(self, image: str | None) -> str | None:
@@ -36,35 +39,19 @@ class Images(Account):
         """Return root: that is who the platform's images let in."""
         return 'root'
 
-    def known_images(self, arch: str | None = None) -> list[Native]:
-        """Return the images that VMs can be made from, of an architecture; the snapshots of VMs are not among them."""
-        native = [word for word, ours in ARCH.items() if ours == arch] or None
-        found = self.conn.images.get_all(type=_TYPES, architecture=native)
-        return [image for image in found if SNAPSHOT not in (image.labels or {})]
-
     def image(self, wanted: str, arch: str | None = None) -> Native:
-        """Return an image by short name, name, description or id, for an architecture. NotFound.
+        """Return an image by short name, name, distribution, description or id, for an architecture. NotFound."""
+        return self.image_named(wanted, arch).native
 
-        The name of a distribution alone (``fedora``) means its newest release.
-        """
-        known = self.known_images(arch)
-        system = [image for image in known if image.type == 'system']
-        portable = images.find(wanted)
-        releases = [image for image in system if image.os_flavor == wanted]
-        found = next((image for image in system if image.name == wanted), None) \
-            or next((image for image in system if portable and short_name(image.name) == portable.short), None) \
-            or max(releases, key=lambda image: _version(image.os_version), default=None)
-        return found or cloud.find('image', wanted, known, image_name, lambda image: image.id)
+    def read_images(self) -> Iterator[Image]:
+        return (mapping.image(image) for image in self.conn.images.get_all(type=_TYPES)
+                if SNAPSHOT not in (image.labels or {}))
 
-    def _volumes(self, iso: bool = False, extended: bool = False) -> list[Any]:
-        if iso:
-            isos = {each.name or each.description: each for each in self.conn.isos.get_all()}
-            return [{'name': name, 'id': str(isos[name].id)} if extended else name for name in sorted(isos)]
-        by_name = {image_name(image): image for image in self.known_images()}
-        if not extended:
-            return sorted(by_name)
-        return [{'name': name, 'id': str(image.id), 'size': int(image.disk_size),
-                 **({'short': short_name(name)} if short_name(name) else {})} for name, image in sorted(by_name.items())]
+    def read_isos(self) -> list[Image]:
+        return [Image(id=str(each.id), name=each.name or each.description) for each in self.conn.isos.get_all()]
+
+    def image_exists(self, name: str) -> bool:
+        return any(image.name == name for image in self.read_images())  # the platform's are found first
 
     def iso(self, wanted: str) -> Native:
         """Return an ISO image by name or id, as requests name it. NotFound."""
@@ -77,31 +64,18 @@ class Images(Account):
 
     _add_image = unsupported('Hetzner Cloud takes no images from outside: make one of a VM with export')
 
-    def _delete_image(self, image: str, pool: str | None = None) -> None:
-        found = self.image(image)
-        if found.type == 'system':
-            raise Conflict(f'image {image} is one of {PLATFORM}, and not of this project')
-        found.delete()
+    def drop_image(self, image: Image) -> None:
+        self.gone(image.native)
 
-    @waits
-    def _export(self, name: str, image: str | None = None) -> Mapping[str, Any] | None:
-        server, final = self.server(name), image or name
-        if server.status != 'off':
-            raise Conflict(f'VM {name} is not stopped', hint='Stop it first')
-        if any(image_name(each) == final for each in self.known_images()):
-            raise AlreadyExists(f'image {final} exists')
-        behind = self.image_behind(marks.from_labels(server.labels or {}).get('image') or image_name(server.image))
-        self._copy(server, final, {'image': behind or ''})
-        return {'image': final}
+    def made_of(self, machine: Machine) -> str | None:
+        return self.image_behind(machine.fields.get('image') or machine.image)
 
-    def _copy(self, server: Native, description: str, fields: Mapping[str, str]) -> None:
-        """Make an image of the root disk of *server*, or none."""
-        request = marks.new_request()
-        labels = marks.to_labels({marks.MARK: request, **fields})
-        with self.undo() as undo:
-            undo.add(f'image {description}', lambda: [
-                each.delete() for each in self.conn.images.get_all(label_selector=f'{marks.MARK}={request}')])
-            self.done(server.create_image(description, 'snapshot', labels).action)
+    def copy_disk(self, machine: Machine, wanted: NewImage) -> None:
+        self._copy(machine, wanted.name, wanted.fields)
+
+    def _copy(self, machine: Machine, description: str, fields: Mapping[str, str]) -> None:
+        """Make an image of the root disk of a VM."""
+        self.done(machine.native.create_image(description, 'snapshot', marks.to_labels(fields)).action)
 
     # snapshots of VMs
 
@@ -110,37 +84,24 @@ class Images(Account):
         found = self.conn.images.get_all(type=['snapshot'], label_selector=f'{_VM}={server.id},{SNAPSHOT}')
         return {marks.from_labels(image.labels)[SNAPSHOT]: image for image in sorted(found, key=lambda image: image.id)}
 
-    def snapshot(self, server: Native, name: str) -> Native:
-        """Return a snapshot of a VM. NotFound."""
-        known = self.snapshots(server)
-        if name not in known:
-            raise NotFound(f'VM {server.name} has no snapshot {name}{did_you_mean(name, known)}')
-        return known[name]
+    def read_snapshots(self, machine: Machine) -> list[Snapshot]:
+        return [Snapshot(id=str(image.id), name=name, request=image.labels.get(marks.MARK), native=image)
+                for name, image in self.snapshots(machine.native).items()]
 
-    @waits
-    def _create_snapshot(self, name: str, base: str) -> None:
-        server = self.server(base)
-        if name in self.snapshots(server):
-            raise AlreadyExists(f'VM {base} has a snapshot {name}')
-        self._copy(server, f'{server.name} {name}', {_VM: str(server.id), SNAPSHOT: name})
-        self.relabel(server, **{SNAPSHOT: name})
+    def current_snapshot(self, machine: Machine) -> str | None:
+        return machine.fields.get(SNAPSHOT)
 
-    def _delete_snapshot(self, name: str, base: str) -> None:
-        self.snapshot(self.server(base), name).delete()
+    def take_snapshot(self, machine: Machine, name: str, request: str) -> None:
+        self._copy(machine, f'{machine.name} {name}', {marks.MARK: request, _VM: machine.id, SNAPSHOT: name})
+        self.relabel(machine.native, **{SNAPSHOT: name})
 
-    @waits
-    def _revert_snapshot(self, name: str, base: str) -> None:
-        """Write the root disk anew; the VM keeps its id, addresses and volumes, and a stopped one is stopped again."""
-        server = self.server(base)
-        image = self.snapshot(server, name)
-        self.done(server.rebuild(Image(name=str(image.id))).action)
-        self.relabel(server, **{SNAPSHOT: name})
-        if server.status == 'off':
-            self.done(self.patiently(f'stopping VM {base}', server.power_off))
+    def drop_snapshot(self, snapshot: Snapshot) -> None:
+        snapshot.native.delete()
 
-    def _list_snapshots(self, base: str) -> list[str]:
-        return list(self.snapshots(self.server(base)))
-
-
-def _version(text: str | None) -> tuple[int, ...]:
-    return tuple(int(part) for part in (text or '').split('.') if part.isdigit())
+    def restore_snapshot(self, machine: Machine, snapshot: Snapshot) -> None:
+        """Write the root disk anew; the VM keeps its id, addresses and volumes. The platform starts it for that."""
+        server = machine.native
+        self.done(server.rebuild(NativeImage(name=snapshot.id)).action)
+        self.relabel(server, **{SNAPSHOT: snapshot.name})
+        if machine.status == 'stopped':
+            self.done(self.patiently(f'stopping VM {machine.name}', server.power_off))

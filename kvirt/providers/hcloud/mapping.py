@@ -9,11 +9,13 @@ from kvirt.guest import images
 from kvirt.providers.families import marks
 from kvirt.providers.families.floating import Address
 from kvirt.providers.families.groups import Group
+from kvirt.providers.families.images import Image
 from kvirt.providers.families.keys import Key
+from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.networks import Network
 from kvirt.providers.families.rules import from_text
 from kvirt.providers.families.volumes import Volume
-from kvirt.shapes import DiskShape, Flavor, NetworkShape, Status, VmInfo, VmRow
+from kvirt.shapes import Flavor, NetworkShape, NicShape, Status
 
 Native = Any
 
@@ -26,42 +28,22 @@ ARCH = {'x86': 'x86_64', 'arm': 'aarch64'}
 SNAPSHOT = 'snapshot'
 """The field of an image that is a snapshot of a VM, and of a VM: the one that it is at."""
 
-_FLAGS = {'stoppable': True, 'rebootable': True, 'resizable': True, 'preemptible': False, 'firewall': True}
 
-
-def vm_row(server: Native) -> VmRow:
-    """Map a server to a row."""
-    fields = marks.from_labels(server.labels or {})
+def machine(server: Native) -> Machine:
+    """Map a server."""
     kind = server.server_type
-    return {'name': server.name, 'status': STATUS.get(server.status, 'unknown'), 'ip': address(server),
-            'image': fields.get('image') or (server.image and image_name(server.image)) or '',
-            'plan': fields.get('plan', ''), 'profile': fields.get('profile', ''), 'id': str(server.id),
-            'flavor': kind.name, 'numcpus': int(kind.cores), 'memory': int(kind.memory * 1024),
-            'location': server.location.name}
+    return Machine(id=str(server.id), name=server.name, status=STATUS.get(server.status, 'unknown'),
+                   native_status=server.status, ip=address(server), fields=marks.from_labels(server.labels or {}),
+                   place=server.location.name, flavor=kind.name, numcpus=int(kind.cores), memory=int(kind.memory * 1024),
+                   disk=int(server.primary_disk_size), image=image_name(server.image) if server.image else '',
+                   created=server.created, native=server,
+                   volumes=[str(number) for number in sorted(volume.id for volume in server.volumes or ())])
 
 
-def vm_info(server: Native, volumes: Iterable[DiskShape], networks: Mapping[int, str], groups: Mapping[int, str],
-            snapshots: Iterable[str]) -> VmInfo:
-    """Map a server to all that is known of it, with its *volumes*, the names of *networks* and security *groups* by id,
-    and its *snapshots*, oldest first."""
-    fields = marks.from_labels(server.labels or {})
-    info = cast(VmInfo, {**_FLAGS, **{key: text for key, text in marks.unshown(fields).items() if key != SNAPSHOT},
-                         **vm_row(server)})
-    info['nets'] = [{'net': networks.get(card.network.id, str(card.network.id)), 'mac': card.mac_address.lower(),
-                     'ip': card.ip, 'type': 'private'} for card in server.private_net or ()]
-    info['disks'] = [{'device': 'sda', 'size': int(server.primary_disk_size), 'format': 'raw', 'type': 'root'},
-                     *volumes]
-    info['snapshots'] = [{'snapshot': name, 'current': name == fields.get(SNAPSHOT)} for name in snapshots]
-    info['autostart'] = False
-    info['creationdate'] = marks.iso_date(server.created)
-    info['sublocation'] = server.location.network_zone
-    info['native_status'] = server.status
-    info.setdefault('user', 'root')
-    public = server.public_net
-    known = [groups.get(each.firewall.id, str(each.firewall.id)) for each in public.firewalls or ()]
-    more = {'securitygroups': sorted(known), 'ipv6': first_of_ipv6(public.ipv6.ip) if public.ipv6 else None,
-            'iso': server.iso and server.iso.name, 'placement': server.placement_group and server.placement_group.name}
-    return cast(VmInfo, {**info, **{key: value for key, value in more.items() if value}})
+def cards(server: Native, networks: Mapping[int, str]) -> list[NicShape]:
+    """Map the cards of a server, with the names of *networks* by id."""
+    return [{'net': networks.get(card.network.id, str(card.network.id)), 'mac': card.mac_address.lower(), 'ip': card.ip,
+             'type': 'private'} for card in server.private_net or ()]
 
 
 def address(server: Native) -> str | None:
@@ -96,6 +78,14 @@ def floating(native: Native) -> Address:
 def image_name(image: Native) -> str:
     """Return what an image is called: snapshots and backups have a description instead of a name."""
     return str(image.name or image.description or image.id)
+
+
+def image(native: Native) -> Image:
+    """Map an image."""
+    name = image_name(native)
+    return Image(id=str(native.id), name=name, own=native.type != 'system', size=int(native.disk_size),
+                 short=short_name(name), arch=ARCH.get(native.architecture), family=native.os_flavor or '',
+                 version=native.os_version or '', fields=marks.from_labels(native.labels or {}), native=native)
 
 
 def short_name(name: str | None) -> str | None:

@@ -2,55 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hcloud.server_types.domain import ServerType
 
 from kvirt.base import unsupported, waits
-from kvirt.base.vms import Rows
-from kvirt.errors import Conflict, NotFound
-from kvirt.names import did_you_mean
+from kvirt.errors import Conflict
+from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.vms import CloudVms
 from kvirt.providers.hcloud import mapping
 from kvirt.providers.hcloud.create import Create
-from kvirt.shapes import VmInfo
+from kvirt.providers.hcloud.mapping import SNAPSHOT
+from kvirt.shapes import NicShape
 
-_BY_FLAVOR = 'the size of a VM of Hetzner Cloud is that of its flavor: use update_flavor'
 
-
-class Vms(Create):
+class Vms(Create, CloudVms):
     """The VMs of a project."""
 
-    def _list(self) -> Rows:
-        rows = [mapping.vm_row(server) for server in self.conn.servers.get_all()
-                if self.place in (None, server.location.name)]
-        return sorted(rows, key=lambda row: row['name'])
+    def machines(self) -> Iterator[Machine]:
+        return (mapping.machine(server) for server in self.conn.servers.get_all()
+                if self.place in (None, server.location.name))
 
-    def _info(self, name: str) -> VmInfo:
+    def nics_of(self, machine: Machine) -> list[NicShape]:
+        server = machine.native
+        return mapping.cards(server, {each.id: each.name for each in self.conn.networks.get_all()}
+                             if server.private_net else {})
+
+    def shown(self, machine: Machine) -> Mapping[str, str]:
+        return {'user': 'root', **{key: text for key, text in super().shown(machine).items() if key != SNAPSHOT}}
+
+    def more_of_vm(self, machine: Machine) -> dict[str, Any]:
+        server = machine.native
+        public, placement = server.public_net, server.placement_group
+        names = {each.id: each.name for each in self.conn.firewalls.get_all()} if public.firewalls else {}
+        groups = sorted(names.get(each.firewall.id, str(each.firewall.id)) for each in public.firewalls or ())
+        return {'autostart': False, 'sublocation': server.location.network_zone, 'securitygroups': groups or None,
+                'ipv6': mapping.first_of_ipv6(public.ipv6.ip) if public.ipv6 else None,
+                'iso': server.iso.name if server.iso else None, 'placement': placement.name if placement else None}
+
+    # life and changes
+
+    def start_vm(self, machine: Machine) -> None:
+        if machine.native_status != 'starting':
+            machine.native.power_on()
+
+    def stop_vm(self, machine: Machine, soft: bool) -> None:
+        (machine.native.shutdown if soft else machine.native.power_off)()
+
+    def restart_vm(self, machine: Machine) -> None:
+        machine.native.reboot()
+
+    def halt_vm(self, machine: Machine) -> None:
+        self.done(self.patiently(f'stopping VM {machine.name}', machine.native.power_off))
+
+    def rename_vm(self, machine: Machine, new: str) -> None:
+        machine.native.update(name=new)
+
+    def resize_vm(self, machine: Machine, flavor: str) -> None:
+        """Change the type. The disk stays as it is, so the way back is open."""
+        kind = ServerType(name=flavor)
+        self.done(self.patiently(f'changing VM {machine.name}',
+                                 lambda: machine.native.change_type(kind, upgrade_disk=False)))
+
+    @waits
+    def _update_iso(self, name: str, iso: str | None) -> None:
         server = self.server(name)
-        networks = {each.id: each.name for each in self.conn.networks.get_all()} if server.private_net else {}
-        groups = {each.id: each.name for each in self.conn.firewalls.get_all()} if server.public_net.firewalls else {}
-        return mapping.vm_info(server, self.disks_of(self.machine_of(server)), networks, groups, self.snapshots(server))
-
-    def _start(self, name: str) -> None:
-        server = self.server(name)
-        if server.status not in ('running', 'starting'):
-            server.power_on()
-
-    def _stop(self, name: str, soft: bool = False) -> None:
-        server = self.server(name)
-        if server.status != 'off':
-            (server.shutdown if soft else server.power_off)()
-
-    def _restart(self, name: str) -> None:
-        server = self.server(name)
-        (server.power_on if server.status == 'off' else server.reboot)()
-
-    _clone = unsupported('volumes of Hetzner Cloud can not be copied: export the VM, and create one from the image')
-
-    def _rename(self, name: str, new: str) -> None:
-        server = self.server(name)
-        self.free('VM', self.conn.servers, self.check_machine_name(new))
-        server.update(name=new)
+        self.done(server.attach_iso(self.iso(iso)) if iso else server.detach_iso())
 
     def _console(self, name: str, tunnel: bool = False, tunnelhost: str | None = None, tunnelport: int = 22,
                  tunneluser: str = 'root', web: bool = False) -> dict[str, Any]:
@@ -61,32 +79,3 @@ class Vms(Create):
         return {'url': answer.wss_url, 'password': answer.password}
 
     _serialconsole = unsupported('Hetzner Cloud has no serial console: use console, a display over a web socket')
-
-    @waits
-    def _update_flavor(self, name: str, flavor: str) -> None:
-        """Change the power off for it, and on again when the VM ran. The disk stays as it is, so the way back is open."""
-        server = self.server(name)
-        known = {each.name: each for each in self._list_flavors()}
-        if flavor not in known:
-            raise NotFound(f"flavor '{flavor}' does not exist{did_you_mean(flavor, known)}",
-                           hint="'kvirt list flavor' shows them all")
-        if server.server_type.name == flavor:
-            return
-        if server.status != 'off':
-            self.done(self.patiently(f'stopping VM {name}', server.power_off))
-        try:
-            kind = ServerType(name=flavor)
-            self.done(self.patiently(f'changing VM {name}', lambda: server.change_type(kind, upgrade_disk=False)))
-        finally:
-            if server.status != 'off':
-                self.patiently(f'starting VM {name}', server.power_on)
-
-    @waits
-    def _update_iso(self, name: str, iso: str | None) -> None:
-        server = self.server(name)
-        self.done(server.attach_iso(self.iso(iso)) if iso else server.detach_iso())
-
-    _update_memory = unsupported(_BY_FLAVOR)
-    _update_cpus = unsupported(_BY_FLAVOR)
-    _update_start = unsupported('Hetzner Cloud starts a VM again after a fault of its own in any case')
-    _remove_cloudinit = unsupported('Hetzner Cloud keeps what a guest is told for the whole life of a VM')

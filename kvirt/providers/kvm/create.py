@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_UNDEFINE = (libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-             | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
+_UNDEFINE_TEST = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+_UNDEFINE = (_UNDEFINE_TEST | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
 _ELEMENT = libvirt.VIR_DOMAIN_METADATA_ELEMENT
 
 
@@ -56,12 +56,13 @@ class Volume:
 
 @dataclass(frozen=True)
 class Copy:
-    """A volume that is to be a copy of the one at path ``original``, or a new seed in its place."""
+    """A volume that is to be a copy of ``original``, which the domain calls ``source``; or a new seed in its place."""
 
     pool: str
     name: str
     path: str
-    original: str
+    source: str
+    original: libvirt.virStorageVol
     seed: bool
 
 
@@ -128,6 +129,10 @@ class Create(Networks, Images, Host):
         """Write into the journal that the VM is complete."""
         self.write_journal(native, journals.done(journal))
 
+    def journal_of(self, view: Domain) -> Journal:
+        """Return the journal of a VM that is complete: its own, or one of the volumes that kcli made for it."""
+        return view.journal or journals.done(journals.begin(self.owned(view)[0]))
+
     def write_journal(self, native: libvirt.virDomain, journal: Journal) -> None:
         """Put *journal* into the metadata of a domain, running or not."""
         flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if native.isActive() else 0)
@@ -153,10 +158,20 @@ class Create(Networks, Images, Host):
                     raise
         self.release_leases(view)
         volumes, kept = self.owned(view)
+        shared = self._shared(view)
         for pool, name in volumes:
-            self.remove_volume(pool, name)
-        native.undefineFlags(_UNDEFINE if self.driver != 'test' else 0)
+            if (pool, name) in shared:
+                kept.append(name)
+            else:
+                self.remove_volume(pool, name)
+        native.undefineFlags(_UNDEFINE if self.driver != 'test' else _UNDEFINE_TEST)
         return kept
+
+    def _shared(self, view: Domain) -> set[tuple[str, str]]:
+        """Return those disks (pool, name) of a VM that another VM has as well."""
+        volumes = [self.volume_of(disk) for disk in view.disks if disk.shared]
+        return {(volume.storagePoolLookupByVolume().name(), volume.name()) for volume in volumes
+                if volume is not None and any(vm != view.name for vm in self.users_of(volume.path()))}
 
     def owned(self, view: Domain) -> tuple[list[tuple[str, str]], list[str]]:
         """Return the volumes (pool, name) that were made for a VM, and the names of its other writable disks.
@@ -166,9 +181,7 @@ class Create(Networks, Images, Host):
         journal = set(view.journal.volumes) if view.journal else set()
         kept = []
         for disk in view.disks:
-            if not disk.path:
-                continue
-            volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path)
+            volume = self.volume_of(disk)
             if volume is None:
                 continue
             key = (volume.storagePoolLookupByVolume().name(), volume.name())
@@ -191,6 +204,7 @@ class Create(Networks, Images, Host):
     def planned(self, name: str, index: int, disk: DiskSpec, spec: VmSpec) -> Volume:
         """Return what disk number *index* will be. NotFound for its pool or image, AlreadyExists for its volume."""
         pool = self.pool(disk.pool or spec.pool)
+        self.refuse_ceph(pool)
         thin = spec.diskthin if disk.thin is None else disk.thin
         image_name = disk.image or (spec.image if index == 0 else None)
         image = self.get_image(image_name, pool.name()) if image_name else None
@@ -205,8 +219,7 @@ class Create(Networks, Images, Host):
                 raise Conflict(f"volume {volume_name} is a disk of {', '.join(users)}")
         size = clone_size(self._size(disk, spec, image), image, volume_name)
         path = there.path() if there is not None else f'{self.pool_folder(pool)}/{volume_name}'
-        qcow2 = thin or image is not None
-        form = volume_format(there) if there is not None else 'qcow2' if qcow2 and self.on_files(pool) else 'raw'
+        form = volume_format(there) if there is not None else self.format_of(pool, thin, image is not None)
         device = Disk(path=path, format=form, bus=disk.interface or spec.diskinterface, serial=disk.serial, wwn=disk.wwn)
         return Volume(pool.name(), volume_name, path, size, thin, image, there is not None, device)
 
@@ -243,8 +256,12 @@ class Create(Networks, Images, Host):
 
     def _delete(self, name: str, snapshots: bool = False) -> Mapping[str, Any] | None:
         native = self.domain_of(name)
-        if self.driver != 'test' and not snapshots and native.snapshotNum(0):
+        taken = native.listAllSnapshots(0)
+        if taken and not snapshots:
             raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
+        if taken and self.owned(self.persistent(native))[1]:
+            for snapshot in taken:
+                snapshot.delete(0)  # a disk that outlives the VM is not to carry what nobody can reach any more
         kept = self.remove(native.UUIDString())
         return {'kept': kept} if kept else None
 
@@ -264,7 +281,7 @@ class Create(Networks, Images, Host):
         info |= {'creationdate': domain.creation_date(datetime.now(timezone.utc))} if info else {}
         if guest and guest.host_key:
             info['hostkey'] = guest.host_key.fingerprint
-        root = domain.clone(text, new, fresh, macs, {copy.original: copy.path for copy in copies}, info,
+        root = domain.clone(text, new, fresh, macs, {copy.source: copy.path for copy in copies}, info,
                             journal.to_element())
         with Undo().translating(self.translate) as undo:
             undo.add(f'VM {new}', lambda: self.remove(fresh))
@@ -273,7 +290,7 @@ class Create(Networks, Images, Host):
                 if copy.seed and guest:
                     self.make_seed(self.pool(copy.pool), copy.name, guest.seed(macs, fresh))
                 else:
-                    self.copy_volume(self.pool(copy.pool), copy.name, self.get_volume(copy.original), full)
+                    self.copy_volume(self.pool(copy.pool), copy.name, copy.original, full)
             if start:
                 made.create()
             self.finish(made, journal)
@@ -281,10 +298,10 @@ class Create(Networks, Images, Host):
 
     def _copies(self, view: Domain, new: str) -> Iterator[Copy]:
         """Yield a copy for each writable disk of a VM, and for its seed; what else it has is shared."""
-        for index, disk in enumerate(disk for disk in view.disks if disk.path):
-            volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path or '')
+        for index, disk in enumerate(disk for disk in view.disks if disk.path or disk.volume):
+            volume = self.volume_of(disk)
             if volume is None:
-                raise NotFound(f'disk {disk.path} of VM {view.name} is in no pool, so it can not be copied')
+                raise NotFound(f'disk {disk.target} of VM {view.name} is in no pool, so it can not be copied')
             pool = volume.storagePoolLookupByVolume()
             seed = volume.name().endswith('.iso') and view.seed_pool == pool.name()
             if not seed and (disk.readonly or disk.device != 'disk'):
@@ -292,7 +309,8 @@ class Create(Networks, Images, Host):
             name = f'{new}.iso' if seed else f'{new}_{index}.img'
             if self.find_volume(name, pool.name(), refresh=False) is not None:
                 raise AlreadyExists(f'volume {name} exists in pool {pool.name()}')
-            yield Copy(pool.name(), name, f'{self.pool_folder(pool)}/{name}', disk.path or '', seed)
+            source = disk.path or f'{disk.pool}/{disk.volume}'
+            yield Copy(pool.name(), name, f'{self.pool_folder(pool)}/{name}', source, volume, seed)
 
     @staticmethod
     def _reborn(view: Domain, new: str, macs: Sequence[str]) -> Guest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, cast
+from xml.etree.ElementTree import Element
 
 import libvirt
 
@@ -17,6 +18,11 @@ from kvirt.providers.kvm.storage import GIB, clone_size, volume_format
 from kvirt.spec import Bus
 from kvirt.undo import Undo
 
+_SETTINGS: dict[str, tuple[str, ...]] = {
+    'diskname': (), 'serial': (), 'wwn': (), 'format': ('raw', 'qcow2'), 'discard': ('unmap', 'ignore'),
+    'cache': ('default', 'none', 'writethrough', 'writeback', 'directsync', 'unsafe')}
+"""What can be said of a further disk, with the words that it can be said in."""
+
 
 class Disks(Create):
     """Disks: adding, removing, detaching, growing."""
@@ -25,41 +31,63 @@ class Disks(Create):
                   existing: str | None, interface: str, overrides: Mapping[str, Any]) -> Mapping[str, Any] | None:
         native = self.domain_of(name)
         view = self.persistent(native)
+        _check_settings(overrides)
         if existing:
             volume = self.get_volume(existing, pool)
-            users = self.users_of(volume.path())
-            if users and not shareable:
-                raise Conflict(f"volume {existing} is a disk of {', '.join(users)}", hint='Share it with shareable')
+            self._refuse_used(volume, existing, shareable)
             return self._attach(native, view, volume, interface, overrides, shareable)
         where = self.pool(pool or self._pool_of(view))
         source = self.get_image(image, where.name()) if image else None
+        form = overrides.get('format') or ('raw' if shareable else None)
+        self.format_of(where, thin, image is not None, form)
+        if shareable and form != 'raw':
+            raise InvalidInput('only a raw disk can be shared', hint='Give format: raw')
         disk_name = safe_name('volume', overrides.get('diskname') or self._free_name(view, where))
         if self.find_volume(disk_name, where.name(), refresh=False) is not None:
             raise AlreadyExists(f'volume {disk_name} exists in pool {where.name()}')
         with Undo().translating(self.translate) as undo:
-            journal = view.journal or journals.done(journals.begin([]))
+            journal = self.journal_of(view)
             undo.add(f'volume {disk_name}', lambda: self.remove_volume(where.name(), disk_name))
-            volume = self.make_volume(where, disk_name, clone_size(size, source, disk_name), thin=thin, image=source)
+            volume = self.make_volume(where, disk_name, clone_size(size, source, disk_name), thin=thin, image=source,
+                                      form=form)
             undo.add('journal', lambda: self.write_journal(native, journal))
             self.write_journal(native, journals.adding(journal, where.name(), disk_name))
             return self._attach(native, view, volume, interface, overrides, shareable)
 
     def _attach(self, native: libvirt.virDomain, view: Domain, volume: libvirt.virStorageVol, interface: str,
                 overrides: Mapping[str, Any], shareable: bool) -> dict[str, Any]:
+        self.refuse_ceph(volume.storagePoolLookupByVolume())
         wanted = Disk(path=volume.path(), format=cast(Any, volume_format(volume)), bus=cast(Bus, interface),
-                      serial=overrides.get('serial'), wwn=overrides.get('wwn'))
+                      serial=overrides.get('serial'), wwn=overrides.get('wwn'), cache=overrides.get('cache'),
+                      discard=overrides.get('discard', 'unmap'))
         disk = domain.with_bus(wanted, self.host_of(view))
         target = domain.next_target(disk.bus or 'virtio', {known.target for known in view.disks if known.target})
         element = domain.disk_element(disk, target)
         if shareable:
             domain.add(element, 'shareable')
+        devices = domain.parse(self.persistent_xml(native)).find('devices')
+        if disk.bus == 'scsi' and devices is not None and devices.find("controller[@type='scsi']") is None:
+            controller = domain.to_text(Element('controller', type='scsi', index='0', model='virtio-scsi'))
+            native.attachDeviceFlags(controller, self.affected(native))  # the one that libvirt adds, few guests can drive
         native.attachDeviceFlags(domain.to_text(element), self.affected(native))
         return {'device': target, 'path': volume.path()}
+
+    def _refuse_used(self, volume: libvirt.virStorageVol, name: str, shareable: bool) -> None:
+        """Raise if *volume* can't be a further VM's disk: Conflict, or InvalidInput for a format that none can share."""
+        users = {view.name: [disk.shared for disk in view.disks if disk.path == volume.path()]
+                 for view in self.domains_read() if volume.path() in self.paths_of(view)}
+        if users and not shareable:
+            raise Conflict(f"volume {name} is a disk of {', '.join(sorted(users))}", hint='Share it with shareable')
+        alone = sorted(vm for vm, shared in users.items() if not all(shared) or not shared)
+        if alone:
+            raise Conflict(f"volume {name} is a disk of {', '.join(alone)}, and not shared there")
+        if shareable and volume_format(volume) != 'raw':
+            raise InvalidInput(f'volume {name} is {volume_format(volume)}, and only a raw disk can be shared')
 
     def _pool_of(self, view: Domain) -> str:
         """Return the pool of a VM's root disk."""
         for disk in view.disks:
-            volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
+            volume = self.volume_of(disk)
             if volume is not None:
                 return str(volume.storagePoolLookupByVolume().name())
         return 'default'
@@ -89,22 +117,23 @@ class Disks(Create):
             users = self.users_of(volume.path())
             if users:
                 raise Conflict(f"volume {diskname} is a disk of {', '.join(users)}", hint='Detach it first')
+            clones = self.backed_by(volume.path())
+            if clones:
+                raise Conflict(f"{', '.join(sorted(clones))} lies upon volume {diskname}", hint='Delete those first')
             volume.delete(0)
             return
         native = self.domain_of(name)
         view = self.persistent(native)
         disk = self._find_disk(view, diskname)
-        volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
+        volume = self.volume_of(disk)
         self._detach(native, disk)
         if volume is None:
             return
-        others = [vm for vm in self.users_of(volume.path()) if vm != view.name]
-        if others:
-            return  # another VM shares it
-        where = volume.storagePoolLookupByVolume().name()
-        volume.delete(0)
+        where, volume_name = volume.storagePoolLookupByVolume().name(), volume.name()
+        if not any(vm != view.name for vm in self.users_of(volume.path())):  # else another VM shares it
+            volume.delete(0)
         if view.journal:
-            self.write_journal(native, journals.without(view.journal, where, volume.name()))
+            self.write_journal(native, journals.without(view.journal, where, volume_name))
 
     def _detach(self, native: libvirt.virDomain, disk: DiskView) -> None:
         self.detach(native, domain.view_element(disk), f'disk {disk.target or disk.path}',
@@ -117,7 +146,7 @@ class Disks(Create):
         journal = view.journal
         for disk in disks:
             self._detach(native, disk)
-            volume = self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
+            volume = self.volume_of(disk)
             if journal and volume is not None:
                 journal = journals.without(journal, volume.storagePoolLookupByVolume().name(), volume.name())
         if journal and disks:
@@ -128,11 +157,24 @@ class Disks(Create):
     def _resize_disk(self, name: str, diskname: str, size: int) -> None:
         native = self.domain_of(name)
         disk = self._find_disk(self.persistent(native), diskname)
-        volume = self.libvirt.storageVolLookupByPath(disk.path)
+        volume = self.volume_of(disk)
+        if volume is None:
+            raise NotFound(f'disk {diskname} of VM {name} is in no pool, so it can not be resized')
         have = volume.info()[1]
         if size * GIB < have:
             raise InvalidInput(f'disk {diskname} has {have / GIB:.1f} GiB and can not be made smaller')
-        if native.isActive():
-            native.blockResize(disk.target or disk.path, size * GIB, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
-        else:
+        if not native.isActive() or not self.on_files(volume.storagePoolLookupByVolume()):
             volume.resize(size * GIB, 0)
+        if native.isActive():  # QEMU grows a file itself, and is told of a device that has grown
+            native.blockResize(disk.target or disk.path, size * GIB, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+
+
+def _check_settings(overrides: Mapping[str, Any]) -> None:
+    for key, value in overrides.items():
+        if key not in _SETTINGS:
+            raise InvalidInput(f"'{key}' means nothing for a disk{did_you_mean(key, _SETTINGS)}",
+                               hint=f"Give {', '.join(_SETTINGS)}")
+        words = _SETTINGS[key]
+        if words and value not in words:
+            raise InvalidInput(f"'{value}' is no {key} of a disk{did_you_mean(str(value), words)}",
+                               hint=f"Use {', '.join(words)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,20 +143,10 @@ class Images(Storage):
 
     def _delete_image(self, image: str, pool: str | None = None) -> None:
         volume = self.get_image(image, pool)
-        users = self.users_of(volume.path()) + self._backed_by(volume.path())
+        users = self.users_of(volume.path()) + self.backed_by(volume.path())
         if users:
             raise Conflict(f"image {image} is in use by {', '.join(sorted(set(users)))}")
         volume.delete(0)
-
-    def _backed_by(self, path: str) -> list[str]:
-        """Return the volumes that are thin clones of the one at *path*."""
-        found = []
-        for pool in self.pools():
-            for volume, _ in self.volumes_in(pool):
-                match = re.search(r'<backingStore>.*?<path>(.*?)</path>', volume.XMLDesc(), re.DOTALL)
-                if match and match[1] == path:
-                    found.append(volume.name())
-        return found
 
     @waits
     def _export(self, name: str, image: str | None = None) -> Mapping[str, Any] | None:

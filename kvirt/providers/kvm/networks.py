@@ -11,13 +11,16 @@ import libvirt
 
 from kvirt import units
 from kvirt.base import unsupported
-from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported
 from kvirt.names import did_you_mean
-from kvirt.providers.kvm import domain
+from kvirt.providers.kvm import domain, netxml
+from kvirt.providers.kvm.domain import read, to_text
 from kvirt.providers.kvm.lookup import Lookup, still_there
 from kvirt.shapes import NetworkShape
 
-_INFO = '{kvirt}info'
+_VLAN_ON_BRIDGE = 11_000_000  # version of libvirt
+_INACTIVE = libvirt.VIR_NETWORK_XML_INACTIVE
+_ADD, _DELETE = libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE
 _LIVE_AND_CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
 
@@ -59,18 +62,18 @@ class Networks(Lookup):
 
     def _list_networks(self) -> dict[str, NetworkShape]:
         networks = self.libvirt.listAllNetworks(0)
-        return dict(sorted(still_there(networks, lambda network: (network.name(), network_shape(network)))))
+        rows = still_there(networks, lambda network: (network.name(), network_shape(self._configured(network))))
+        return dict(sorted(rows))
 
     def _create_network(self, name: str, cidr: str | None, dhcp: bool, nat: bool, domain: str | None, plan: str,
                         overrides: Mapping[str, Any]) -> None:
-        if overrides:
-            raise InvalidInput(f"unknown setting of a network: {', '.join(sorted(overrides))}")
+        root = netxml.network_element(name, cidr, dhcp, nat, domain, plan, overrides)
         if self.network(name) is not None:
             raise AlreadyExists(f'network {name} exists on {self.uri}')
-        if cidr is None:
-            raise InvalidInput(f'network {name} needs a cidr', hint='For instance: -c 192.168.100.0/24')
-        self._refuse_overlap(name, units.network(cidr))
-        xml = network_xml(name, cidr, dhcp, nat, domain, plan)
+        self._refuse_older(root)
+        for ip in root.findall('ip'):
+            self._refuse_overlap(name, netxml.cidr_of(ip))
+        xml = to_text(root)
         # Started before it is defined: who is killed in between leaves a network that works, not one that only seems to.
         network = self.libvirt.networkCreateXML(xml)
         try:
@@ -82,18 +85,78 @@ class Networks(Lookup):
                 network.undefine()
             raise
 
+    def _refuse_older(self, root: ET.Element) -> None:
+        """Raise NotSupported for a description that this libvirt would not honour."""
+        forward = root.find('forward')
+        vlan_on_bridge = root.find('vlan') is not None and root.find('virtualport') is None
+        if vlan_on_bridge and forward is not None and self.libvirt.getLibVersion() < _VLAN_ON_BRIDGE:
+            raise NotSupported('this libvirt has VLANs on bridges of Open vSwitch only; 11.0 and later have them on all')
+
     def _refuse_overlap(self, name: str, wanted: units.Network) -> None:
         for other, shape in self._list_networks().items():
-            if 'cidr' not in shape:
-                continue
-            have = ipaddress.ip_network(shape['cidr'], strict=False)
-            if have.version == wanted.version and have.overlaps(wanted):
-                raise Conflict(f"{wanted} of network {name} overlaps {have} of network {other}")
+            for cidr in (shape.get('cidr'), shape.get('dual_cidr')):
+                if cidr is None or other == name:
+                    continue
+                have = ipaddress.ip_network(cidr, strict=False)
+                if have.version == wanted.version and have.overlaps(wanted):
+                    raise Conflict(f"{wanted} of network {name} overlaps {have} of network {other}")
 
-    def _delete_network(self, name: str, force: bool = False) -> None:
+    def _update_network(self, name: str, dhcp: bool | None, nat: bool | None, domain: str | None, plan: str | None,
+                        overrides: Mapping[str, Any]) -> None:
+        network = self._need_network(name)
+        before = self._configured(network)
+        after = netxml.changed(before, dhcp, nat, domain, plan, overrides)
+        self._refuse_older(after)
+        for ip in after.findall('ip'):
+            self._refuse_overlap(name, netxml.cidr_of(ip))
+        kinds = netxml.differences(before, after)
+        if not kinds:
+            return
+        if not network.isPersistent():
+            raise Conflict(f'network {name} is gone when it is stopped, so it can not be changed')
+        users = self._running_on(name) if network.isActive() and kinds - {'metadata', 'range'} else []
+        if users:
+            raise Conflict(f"network {name} has to be started anew, and is in use by {', '.join(users)}",
+                           hint='Stop those VMs first')
+        if network.isActive() and kinds - {'metadata', 'range'}:
+            self._start_anew(network, to_text(before), to_text(after))
+            return
+        if network.isActive() and 'range' in kinds:
+            live = ET.fromstring(network.XMLDesc(0))
+            for command, ranges in ((_DELETE, netxml.ranges(live)), (_ADD, netxml.ranges(after))):
+                for index, each in list(ranges):
+                    network.update(command, libvirt.VIR_NETWORK_SECTION_IP_DHCP_RANGE, index, to_text(each),
+                                   libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE)
+        self.libvirt.networkDefineXML(to_text(after))
+
+    def _start_anew(self, network: libvirt.virNetwork, before: str, after: str) -> None:
+        """Give a network that no VM runs on another description; the old one when it can't be started with that."""
+        network.destroy()
+        try:
+            self.libvirt.networkDefineXML(after)
+            network.create()
+        except BaseException:
+            self.libvirt.networkDefineXML(before)
+            network.create()
+            raise
+
+    def _running_on(self, name: str) -> list[str]:
+        natives = self.libvirt.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        views = still_there(natives, lambda native: read(native.XMLDesc(0)))
+        return sorted({view.name for view in views for nic in view.nics if nic.network == name})
+
+    def _configured(self, network: libvirt.virNetwork) -> ET.Element:
+        """Return the description that a network has when it is started the next time."""
+        return ET.fromstring(network.XMLDesc(_INACTIVE if self.driver != 'test' else 0))
+
+    def _need_network(self, name: str) -> libvirt.virNetwork:
         network = self.network(name)
         if network is None:
             raise NotFound(f"network {name} does not exist on {self.uri}{did_you_mean(name, self._list_networks())}")
+        return network
+
+    def _delete_network(self, name: str, force: bool = False) -> None:
+        network = self._need_network(name)
         users = self._network_ports(name)
         if users and not force:
             raise Conflict(f"network {name} is in use by {', '.join(users)}",
@@ -107,7 +170,8 @@ class Networks(Lookup):
             network.undefine()
 
     def _network_ports(self, name: str) -> list[str]:
-        return sorted({view.name for view in self.domains_read() for nic in view.nics if name in (nic.network, nic.bridge)})
+        stopped = {view.name for view in self.domains_read() for nic in view.nics if name in (nic.network, nic.bridge)}
+        return sorted(stopped.union(self._running_on(name)))
 
     def _add_nic(self, name: str, network: str, model: str = 'virtio') -> Mapping[str, Any] | None:
         native = self.domain_of(name)
@@ -150,42 +214,30 @@ class Networks(Lookup):
     _list_floating_ips = unsupported('libvirt has no floating addresses')
 
 
-def network_shape(network: libvirt.virNetwork) -> NetworkShape:
-    """Map a libvirt network."""
-    root = ET.fromstring(network.XMLDesc(0))
-    forward = root.find('forward')
-    native = forward.get('mode', 'nat') if forward is not None else 'isolated'
-    mode = {'route': 'routed'}.get(native, native)
-    shape: NetworkShape = {'dhcp': root.find('ip/dhcp') is not None, 'type': 'libvirt', 'mode': mode}
-    address = root.find('ip')
-    if address is not None and address.get('address'):
-        mask = address.get('prefix') or address.get('netmask') or ('64' if address.get('family') == 'ipv6' else '24')
-        shape['cidr'] = str(ipaddress.ip_network(f"{address.get('address')}/{mask}", strict=False))
+def network_shape(root: ET.Element) -> NetworkShape:
+    """Map the description of a libvirt network."""
+    shape: NetworkShape = {'dhcp': root.find('ip/dhcp/range') is not None, 'type': 'libvirt', 'mode': _mode(root)}
+    addresses = [str(netxml.cidr_of(ip)) for ip in root.findall('ip') if ip.get('address')]
+    if addresses:
+        shape['cidr'] = addresses[0]
+    if len(addresses) > 1:
+        shape['dual_cidr'] = addresses[1]
     name = root.find('domain')
     if name is not None and name.get('name'):
         shape['domain'] = name.get('name', '')
-    plan = root.find(f'metadata/{_INFO}/{{kvirt}}plan')
+    plan = root.find(f'metadata/{netxml.INFO}/{{kvirt}}plan')
     if plan is not None and plan.text:
         shape['plan'] = plan.text
     return shape
 
 
-def network_xml(name: str, cidr: str, dhcp: bool, nat: bool, domain_name: str | None, plan: str) -> str:
-    """Return the description of a network with addresses *cidr*; the host has the first one."""
-    addresses = units.network(cidr)
-    if addresses.num_addresses < 8:
-        raise InvalidInput(f'{cidr} is too small for a network', hint='Give at least a /29')
-    first, last = addresses[1], addresses[min(addresses.num_addresses - 2, 65534)]
-    root = ET.Element('network')
-    ET.SubElement(root, 'name').text = domain.check_text('network', name)
-    info = ET.SubElement(ET.SubElement(root, 'metadata'), _INFO)
-    ET.SubElement(info, '{kvirt}plan').text = domain.check_text('plan', plan)
-    if nat:
-        ET.SubElement(root, 'forward', mode='nat')
-    if domain_name:
-        ET.SubElement(root, 'domain', name=domain.check_text('domain', domain_name), localOnly='yes')
-    ip = domain.add(root, 'ip', family='ipv6' if addresses.version == 6 else None, address=str(first),
-                    prefix=addresses.prefixlen)
-    if dhcp:
-        domain.add(domain.add(ip, 'dhcp'), 'range', start=str(addresses[2]), end=str(last))
-    return domain.to_text(root)
+def _mode(root: ET.Element) -> str:
+    forward = root.find('forward')
+    if forward is None:
+        return 'isolated'
+    native = forward.get('mode', 'nat')
+    if native == 'bridge' and root.find('virtualport') is not None:
+        return 'ovs'
+    if native == 'bridge' and root.find('bridge') is None:
+        return 'macvtap'
+    return {'route': 'routed'}.get(native, native)

@@ -16,6 +16,7 @@ from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSup
 from kvirt.names import did_you_mean
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.lookup import Lookup
+from kvirt.providers.kvm.pools import BUILT, pool_element
 from kvirt.shapes import DiskRow, PoolShape, Status
 
 GIB = 1024**3
@@ -121,13 +122,17 @@ class Storage(Lookup):
     # making and removing
 
     def make_volume(self, pool: libvirt.virStoragePool, name: str, size: int, *, thin: bool = True,
-                    image: libvirt.virStorageVol | None = None) -> libvirt.virStorageVol:
+                    image: libvirt.virStorageVol | None = None, form: str | None = None) -> libvirt.virStorageVol:
         """Make a volume of *size* bytes. A thick clone of *image* is copied, which may take minutes."""
-        on_files = self.on_files(pool)
-        form = ('qcow2' if thin or image is not None else 'raw') if on_files else None
+        kind = self.kind(pool)
+        on_files = kind in _FILE_POOLS
+        form = self.format_of(pool, thin, image is not None, form) if on_files else None
         if image is None or (thin and on_files):
-            root = volume_element(name, size, form, allocation=0 if thin else size, backing=image)
-            return pool.createXML(domain.to_text(root), 0)
+            # LVM would make a thin volume that breaks when what it was given at first is full.
+            empty = thin and kind != 'logical'
+            root = volume_element(name, size, form, allocation=0 if empty else size, backing=image)
+            full = form == 'qcow2' and not empty  # without the flag qcow2 is allocated on write, whatever was asked for
+            return pool.createXML(domain.to_text(root), libvirt.VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA if full else 0)
         copy = pool.createXMLFrom(domain.to_text(volume_element(name, size, form)), image, 0)
         if copy.info()[1] < size:
             copy.resize(size, 0)
@@ -142,9 +147,29 @@ class Storage(Lookup):
             root.append(below)
         return pool.createXMLFrom(domain.to_text(root), source, 0)
 
+    def format_of(self, pool: libvirt.virStoragePool, thin: bool, clone: bool, form: str | None = None) -> str:
+        """Return the format that a volume of *pool* gets: the one asked for, where it can be. InvalidInput."""
+        on_files = self.on_files(pool)
+        if form not in (None, 'raw', 'qcow2'):
+            raise InvalidInput(f"a disk can not be made in the format '{form}'", hint='Use raw or qcow2')
+        if form == 'qcow2' and not on_files:
+            raise InvalidInput(f'pool {pool.name()} holds block devices, which are raw')
+        if form == 'raw' and thin and clone and on_files:
+            raise InvalidInput('a raw disk can not be a thin clone of an image', hint='Give thin: false as well')
+        return form or ('qcow2' if on_files and (thin or clone) else 'raw')
+
+    def kind(self, pool: libvirt.virStoragePool) -> str:
+        """Return libvirt's word for the type of *pool*."""
+        return ET.fromstring(pool.XMLDesc()).get('type', '')
+
+    def refuse_ceph(self, pool: libvirt.virStoragePool) -> None:
+        """Raise NotSupported for a pool whose volumes are neither files nor devices of the host."""
+        if self.kind(pool) == 'rbd':
+            raise NotSupported(f'pool {pool.name()} is on Ceph: disks of VMs there are not supported yet, only volumes')
+
     def on_files(self, pool: libvirt.virStoragePool) -> bool:
         """Tell if the volumes of *pool* are files, which can be thin clones."""
-        return ET.fromstring(pool.XMLDesc()).get('type') in _FILE_POOLS
+        return self.kind(pool) in _FILE_POOLS
 
     def pool_folder(self, pool: libvirt.virStoragePool) -> str:
         """Return where *pool* keeps its volumes."""
@@ -189,20 +214,42 @@ class Storage(Lookup):
             if error.get_error_code() not in (libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_NO_STORAGE_VOL):
                 raise
 
+    def volume_of(self, disk: domain.DiskView) -> libvirt.virStorageVol | None:
+        """Return the volume that a disk is; None when it is in no pool."""
+        if disk.pool and disk.volume:
+            return self._of_pool(disk.pool, disk.volume)
+        return self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
+
+    def backed_by(self, path: str) -> list[str]:
+        """Return the volumes that are thin clones of the one at *path*."""
+        return [volume.name() for pool in self.pools() for volume, _ in self.volumes_in(pool) if below(volume) == path]
+
     def users_of(self, path: str) -> list[str]:
         """Return the names of the VMs that have the volume at *path* as a disk."""
         return sorted(view.name for view in self.domains_read() if path in self.paths_of(view))
 
     def paths_of(self, view: domain.Domain) -> list[str]:
-        """Return the paths of the disks of a domain."""
+        """Return the paths of the disks of a domain, and of the other volumes that were made for it."""
         paths = []
         for disk in view.disks:
             if disk.path:
                 paths.append(disk.path)
             elif disk.pool and disk.volume:
-                volume = self.find_volume(disk.volume, disk.pool, refresh=False)
+                volume = self._of_pool(disk.pool, disk.volume)
+                paths += [volume.path()] if volume else []
+        names = {path.rpartition('/')[2] for path in paths}
+        for pool, name in view.journal.volumes if view.journal else ():  # what lies below a snapshot is no disk itself
+            if name not in names:
+                volume = self._of_pool(pool, name)
                 paths += [volume.path()] if volume else []
         return paths
+
+    def _of_pool(self, pool: str, name: str) -> libvirt.virStorageVol | None:
+        """Return a volume that a journal tells of; None when it, or its pool, is gone."""
+        try:
+            return self.find_volume(name, pool, refresh=False)
+        except (NotFound, Conflict):
+            return None
 
     # the area
 
@@ -231,8 +278,9 @@ class Storage(Lookup):
                 if is_iso(volume.name()) or (path not in used and volume.name().endswith(_IMAGE_SUFFIXES)
                                              and not ours_by_name(volume.name())):
                     continue
-                rows[volume.name()] = {'pool': pool.name(), 'path': path, 'size': -(-capacity // GIB),
-                                       'vms': sorted(used.get(path, []))}
+                name = path if volume.name() in rows else volume.name()  # another pool has one of that name
+                rows[name] = {'pool': pool.name(), 'path': path, 'size': -(-capacity // GIB),
+                              'vms': sorted(used.get(path, []))}
         return dict(sorted(rows.items()))
 
     def _disk_exists(self, pool: str | None, name: str) -> bool:
@@ -243,24 +291,17 @@ class Storage(Lookup):
 
     def _create_pool(self, name: str, poolpath: str | None, pooltype: str = 'dir', user: str = 'qemu',
                      thinpool: str | None = None) -> None:
-        if pooltype not in ('dir', 'logical', 'lvm', 'zfs'):
-            raise InvalidInput(f"unknown type of pool '{pooltype}'", hint='Use dir, lvm or zfs')
-        if thinpool:
-            raise NotSupported('thin pools of LVM are not supported yet')
-        if not poolpath:
-            raise InvalidInput(f'pool {name} needs a path', hint='Give the folder, the volume group, or the dataset')
-        if pooltype == 'dir' and not poolpath.startswith('/'):
-            raise InvalidInput(f"the folder '{poolpath}' of a pool must be an absolute path")
-        root = ET.Element('pool', type={'lvm': 'logical'}.get(pooltype, pooltype))
-        ET.SubElement(root, 'name').text = domain.check_text('pool', name)
-        if pooltype == 'dir':
-            ET.SubElement(ET.SubElement(root, 'target'), 'path').text = domain.check_text('path', poolpath)
-        else:
-            ET.SubElement(ET.SubElement(root, 'source'), 'name').text = domain.check_text('path', poolpath)
+        self._make_pool(name, pool_element(name, poolpath, pooltype, thinpool, {}))
+
+    def _create_pool_with(self, name: str, poolpath: str | None, pooltype: str, user: str, thinpool: str | None,
+                          overrides: Mapping[str, Any]) -> None:
+        self._make_pool(name, pool_element(name, poolpath, pooltype, thinpool, overrides))
+
+    def _make_pool(self, name: str, root: ET.Element) -> None:
         self._no_such_pool(name)
         pool = self.libvirt.storagePoolDefineXML(domain.to_text(root), 0)
         try:
-            if pooltype == 'dir':
+            if root.get('type') in BUILT:
                 pool.build(0)
             pool.create(0)
             pool.setAutostart(1)
@@ -278,10 +319,15 @@ class Storage(Lookup):
         pool = self.libvirt.storagePoolLookupByName(name)
         if pool.isActive():
             volumes = pool.listAllVolumes(0)
-            users = sorted({vm for volume in volumes for vm in self.users_of(volume.path())})
+            paths = {volume.path() for volume in volumes}
+            users = sorted(view.name for view in self.domains_read() if paths & set(self.paths_of(view)))
             if users:
                 raise Conflict(f"pool {name} holds disks of {', '.join(users)}", hint='Delete those VMs first')
             if full:
+                clones = sorted(volume.name() for other in self.pools() if other.name() != name
+                                for volume, _ in self.volumes_in(other) if below(volume) in paths)
+                if clones:
+                    raise Conflict(f"pool {name} holds what {', '.join(clones)} lies upon", hint='Delete those first')
                 for volume in volumes:
                     volume.delete(0)
             pool.destroy()
@@ -322,6 +368,11 @@ def volume_element(name: str, size: int, form: str | None, *, allocation: int | 
         ET.SubElement(below, 'path').text = backing.path()
         ET.SubElement(below, 'format', type=volume_format(backing))
     return root
+
+
+def below(volume: libvirt.virStorageVol) -> str | None:
+    """Return the path of what *volume* is a thin clone of, None when it stands alone."""
+    return ET.fromstring(volume.XMLDesc()).findtext('backingStore/path')
 
 
 def volume_format(volume: libvirt.virStorageVol) -> str:

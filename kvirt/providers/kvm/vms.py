@@ -13,9 +13,9 @@ from kvirt.base import unsupported
 from kvirt.base.vms import Rows
 from kvirt.errors import Conflict, InvalidInput, NotFound
 from kvirt.providers.kvm import domain, journals
-from kvirt.providers.kvm.create import Create
 from kvirt.providers.kvm.domain import Domain
 from kvirt.providers.kvm.mapping import NATIVE, status_of
+from kvirt.providers.kvm.snapshots import Snapshots
 from kvirt.providers.kvm.storage import GIB
 from kvirt.shapes import DiskShape, NicShape, Status, VmInfo, VmRow
 
@@ -30,7 +30,7 @@ Lease = Mapping[str, Any]
 Counters = Mapping[str, int]
 
 
-class Vms(Create):
+class Vms(Snapshots):
     """The VMs of a libvirt host."""
 
     # what is known
@@ -107,7 +107,7 @@ class Vms(Create):
         found['nets'] = [self._nic_shape(nic, leases) for nic in view.nics]
         found['disks'] = [self._disk_shape(native, disk) for disk in view.disks
                           if disk.device == 'disk' and not disk.readonly]
-        found['snapshots'] = self._snapshot_shapes(native)
+        found['snapshots'] = self.snapshot_shapes(native)
         return found
 
     @staticmethod
@@ -124,15 +124,6 @@ class Vms(Create):
         with contextlib.suppress(libvirt.libvirtError):  # the size of an odd disk is not known; the rest of the VM is
             shape['size'] = -(-native.blockInfo(disk.target or disk.path, 0)[0] // GIB)
         return shape
-
-    def _snapshot_shapes(self, native: libvirt.virDomain) -> list[Any]:
-        try:
-            return [{'snapshot': snapshot.getName(), 'current': bool(snapshot.isCurrent(0))}
-                    for snapshot in native.listAllSnapshots(0)]
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
-                return []
-            raise
 
     @staticmethod
     def _asked(native: libvirt.virDomain, view: Domain) -> str | None:

@@ -11,8 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 
 from kvirt.errors import Conflict, InvalidInput, NotFound
 from kvirt.providers.aws import Kaws
-from kvirt.providers.aws.account import literal, tags_of, to_tags
-from kvirt.providers.aws.mapping import STATUS, vm_row
+from kvirt.providers.aws.account import STATUS, literal, tags_of, to_tags
 from kvirt.testing.wire import Wire
 from tests.providers.aws.cloud import ACCOUNT, CREDENTIALS, REGION, Account, connect, operation_of
 from tests.providers.aws.conftest import create, ok, refused
@@ -104,8 +103,8 @@ def test_every_word_of_ec2_has_a_standard_one(aws: Kaws) -> None:
     shape = aws.ec2.meta.service_model.shape_for('InstanceStateName')
     assert set(STATUS) == set(shape.enum)
     vm = {'InstanceId': 'i-1', 'State': {'Name': 'defrosting'}, 'Region': REGION}
-    assert vm_row(vm, {}) == {'name': 'i-1', 'status': 'unknown', 'ip': None, 'image': '', 'plan': '', 'profile': '',
-                              'id': 'i-1', 'flavor': '', 'location': REGION}
+    assert aws.machine_of(vm).row == {'name': 'i-1', 'status': 'unknown', 'ip': None, 'image': '', 'plan': '',
+                                      'profile': '', 'id': 'i-1', 'flavor': '', 'location': REGION}
 
 
 def test_a_pattern_for_a_name_changes_nothing(aws: Kaws, account: Account) -> None:

@@ -194,7 +194,7 @@ def test_an_image_of_a_vm_remembers_who_logs_in(aws: Kaws, web: str, account: Ac
     assert 'maker' not in tags_of(image)
     ok(create(aws, 'copy', image='golden', disks=[{}]))
     assert aws.info('copy')['user'] == 'admin'
-    refused(aws.delete_image('debian12'), 'Conflict', "vendor's")
+    refused(aws.delete_image('debian12'), 'Conflict', 'not one of this account')
 
 
 def test_an_image_that_can_not_be_finished_is_removed(aws: Kaws, web: str, account: Account, fail: Any) -> None:

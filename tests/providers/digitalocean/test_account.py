@@ -173,8 +173,9 @@ def test_every_status_of_a_droplet_has_a_standard_one() -> None:
 
 def test_an_odd_droplet_degrades_its_own_row(cloud: DigitalOcean) -> None:
     odd: dict[str, Any] = {'id': 7, 'name': 'odd', 'status': 'melting', 'locked': True}
-    assert mapping.vm_row(odd) == {'name': 'odd', 'status': 'unknown', 'ip': None, 'image': '', 'plan': '', 'profile': '',
-                                   'id': '7', 'flavor': '', 'numcpus': 0, 'memory': 0, 'location': ''}
+    assert mapping.machine(odd).row == {
+        'name': 'odd', 'status': 'unknown', 'ip': None, 'image': '', 'plan': '', 'profile': '', 'id': '7', 'flavor': '',
+        'numcpus': 0, 'memory': 0, 'location': ''}
 
 
 def test_what_is_started_is_pending_until_it_runs(do: Kdigitalocean, cloud: DigitalOcean) -> None:

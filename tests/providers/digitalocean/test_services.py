@@ -41,7 +41,8 @@ def test_an_image_is_fetched_by_the_platform_and_used(do: Kdigitalocean, wire: W
     assert (sent['distribution'], sent['region']) == ('Debian', 'nyc3')
     made = ok(do.create('web', **asked(image='golden')))
     assert do.info(made['id'])['image'] == 'golden'
-    refused(do.delete_image('debian-12-x64'), 'NotFound')
+    refused(do.delete_image('debian-12-x64'), 'Conflict', names='not one of this account')
+    refused(do.delete_image('no-such-image'), 'NotFound', names='no-such-image')
 
 
 def test_a_snapshot_is_no_image_and_a_copy_made_elsewhere_is(do: Kdigitalocean, cloud: DigitalOcean) -> None:

@@ -16,7 +16,7 @@ import requests
 from kvirt.base import Kbase
 from kvirt.errors import MissingDependency, NotFound
 from kvirt.providers.families import s3
-from kvirt.providers.families.s3 import S3Buckets
+from kvirt.providers.families.s3 import KeyedBuckets, S3Buckets
 from kvirt.result import Result
 from kvirt.testing.sweep import Haste
 from kvirt.testing.wire import Answer, Request, Wire
@@ -26,15 +26,17 @@ Everybody = Callable[[str], requests.Response]
 KEY_ID, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMIexample'
 
 
-class Imitation(S3Buckets):
+class Imitation(KeyedBuckets):
     """A store of another company."""
 
-    def __init__(self, url: str, location: str = 'us-east-1', secret: str | None = SECRET) -> None:
-        self.url, self.place, self.secret, self.clock = url, location, secret, Haste()
-        self.lacks = s3.lacking(KEY_ID, secret, 'Give access_key_id and access_key_secret')
+    store_url = 'https://{}.store.example'
 
-    def open_store(self) -> Any:
-        return s3.store(self.url, location=self.place, key_id=KEY_ID, secret=self.secret)
+    def __init__(self, url: str | None, location: str = 'us-east-1', secret: str | None = SECRET) -> None:
+        self.url, self.place, self.clock = url, location, Haste()
+        self.keep_store(url, KEY_ID, secret, hint='Give access_key_id and access_key_secret')
+
+    def store_place(self) -> str:
+        return self.place
 
     def location_constraint(self) -> str | None:
         return None if self.place == 'us-east-1' else self.place
@@ -324,6 +326,11 @@ def test_without_keys_nothing_of_buckets_can_be_had_and_the_reason_says_why(wire
     assert buckets == set(store.lacks) == {each for each in buckets if not store.supports(each)}
     assert s3.lacking(KEY_ID, SECRET, '') == {}
     assert wire.calls == []
+
+
+def test_a_store_is_where_it_is_said_to_be_and_else_where_its_location_is() -> None:
+    assert Imitation('http://127.0.0.1:9').s3.meta.endpoint_url == 'http://127.0.0.1:9'
+    assert Imitation(None, 'ams3').s3.meta.endpoint_url == 'https://ams3.store.example'
 
 
 def test_without_boto3_the_command_is_told_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

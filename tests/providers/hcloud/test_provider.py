@@ -327,7 +327,9 @@ def test_a_list_costs_one_call_a_page_and_info_no_more_for_many_disks(bench: Ben
 def test_a_client_of_a_location_sees_its_vms_and_no_others(bench: Bench) -> None:
     ok(bench.another(location='nbg1').create('north', **asked()))
     ok(bench.another(location='fsn1').create('east', **asked()))
-    assert [row['name'] for row in bench.another(location='fsn1').list()] == ['east']
+    here = bench.another(location='fsn1')
+    assert [row['name'] for row in here.list()] == ['east']
+    assert (here.exists('east'), here.exists('north'), here.status('north')) == (True, False, None)
     assert [row['name'] for row in bench.provider.list()] == ['east', 'north']
     with pytest.raises(NotFound, match='nbg1'):
         bench.another(location='fsn1').console('north')

@@ -30,6 +30,7 @@ class DiskView:
     format: str
     readonly: bool
     serial: str | None
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,8 @@ def _disk(element: Element) -> DiskView:
         volume=origin.get('volume'),
         format=driver.get('type', '') if driver is not None else '',
         readonly=element.find('readonly') is not None,
-        serial=element.findtext('serial'))
+        serial=element.findtext('serial'),
+        shared=element.find('shareable') is not None)
 
 
 def _nic(index: int, element: Element) -> NicView:

@@ -6,9 +6,9 @@ import libvirt
 import pytest
 
 from kvirt.errors import InvalidInput, Unavailable
-from kvirt.providers.kvm import Kvirt
+from kvirt.providers.kvm import Kvirt, domain
 from kvirt.providers.kvm.connection import KvmOptions, meaning, uri_of
-from kvirt.providers.kvm.networks import network_xml
+from kvirt.providers.kvm.netxml import network_element
 from kvirt.providers.kvm.storage import ours_by_name
 
 BARE = {'cloudinit': False, 'pool': 'default-pool', 'disks': [1]}
@@ -117,18 +117,18 @@ def test_networks(kvm):
     ('10.1.2.0/24', True, '<range start="10.1.2.2" end="10.1.2.254" />'), ('fd00:1::/64', False, 'family="ipv6"'),
     ('10.1.2.0/29', False, '<range start="10.1.2.2" end="10.1.2.6" />')])
 def test_network_descriptions(cidr, nat, fragment):
-    text = network_xml('lab', cidr, True, nat, None, 'shop')
+    text = domain.to_text(network_element('lab', cidr, True, nat, None, 'shop', {}))
     assert fragment in text
     assert ('<forward mode="nat" />' in text) == nat
     with pytest.raises(InvalidInput, match='too small'):
-        network_xml('lab', '10.1.2.0/30', True, True, None, 'shop')
+        network_element('lab', '10.1.2.0/30', True, True, None, 'shop', {})
 
 
 def test_capabilities_say_never_with_a_reason():
     marks = {capability.operation: capability for capability in Kvirt.capabilities()}
     assert marks['create'].mark == 'supported'
     assert marks['create_bucket'].mark == 'never' and marks['create_bucket'].reason
-    assert marks['create_snapshot'].mark == 'not yet'
+    assert marks['create_snapshot'].mark == 'supported'
 
 
 @pytest.mark.parametrize(('name', 'ours'), [('web_0.img', True), ('my_vm_12.img', True), ('debian12.qcow2', False),

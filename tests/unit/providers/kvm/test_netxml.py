@@ -1,0 +1,133 @@
+"""Golden descriptions of networks, checked against libvirt's own schema; changes to them; and what must be refused."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from kvirt.errors import InvalidInput
+from kvirt.providers.kvm import Kvirt, domain
+from kvirt.providers.kvm.netxml import SETTINGS, changed, differences, network_element
+
+SCHEMA = Path('/usr/share/libvirt/schemas/network.rng')
+LAB = '10.1.2.0/24'
+
+CASES: dict[str, dict[str, Any]] = {
+    'nat': {}, 'isolated': {'nat': False}, 'routed': {'forward_mode': 'routed'}, 'open': {'forward_mode': 'open'},
+    'nodhcp': {'dhcp': False}, 'domain': {'domain_name': 'lab.test'},
+    'localdomain': {'domain_name': 'lab.test', 'localdomain': False},
+    'ipv6': {'cidr': 'fd00:1::/64'}, 'dual': {'dual_cidr': 'fd00:1::/64'},
+    'nic': {'nic': 'eth0'}, 'bridgename': {'bridgename': 'virbr77', 'fwzone': 'public'},
+    'bridge': {'cidr': None, 'bridge': True, 'bridgename': 'br0'},
+    'macvtap': {'cidr': None, 'macvtap': True, 'nic': 'eth0'},
+    'ovs': {'cidr': None, 'ovs': True, 'bridgename': 'ovsbr0'},
+    'vlan': {'cidr': None, 'ovs': True, 'bridgename': 'ovsbr0', 'vlan': 42},
+    'vlans': {'cidr': None, 'ovs': True, 'bridgename': 'ovsbr0', 'vlans': [42, 43]},
+    'dhcp_range': {'dhcp_start': '10.1.2.100', 'dhcp_end': '10.1.2.199', 'dhcp_lease': 90},
+    'dhcp_options': {'dhcp_options': {'ntp-server': ['10.1.2.9', '10.1.2.8'], 26: 1400, 'option6:dns-server': '[fd00::1]'}},
+    'pxe': {'pxe': '10.1.2.9', 'bootfile': 'grub/grubx64.efi'},
+    'nodns': {'dns': False}, 'mtu': {'mtu': 9000},
+    'forwarders': {'forwarders': ['9.9.9.9', {'domain': 'corp.test', 'addr': '10.0.0.53'}]},
+    'bandwidth': {'bandwidth_inbound_average': 1000, 'bandwidth_inbound_peak': 5000, 'bandwidth_inbound_burst': 512,
+                  'bandwidth_outbound_average': 128, 'bandwidth_outbound_peak': 256, 'bandwidth_outbound_burst': 64}}
+
+
+def element(name: str = 'lab', cidr: str | None = LAB, dhcp: bool = True, nat: bool = True, domain_name: str | None = None,
+            **settings: Any) -> ElementTree.Element:
+    return network_element(name, cidr, dhcp, nat, domain_name, 'shop', settings)
+
+
+def validate(text: str) -> None:
+    if SCHEMA.exists() and shutil.which('xmllint'):
+        subprocess.run(['xmllint', '--noout', '--relaxng', str(SCHEMA), '-'], input=text, text=True, check=True,
+                       capture_output=True)
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_golden(case, golden):
+    text = domain.to_text(element(**CASES[case]))
+    golden(f'{case}.network', text)
+    validate(text)
+
+
+def test_every_setting_has_a_golden_file():
+    assert set(SETTINGS) <= {key for case in CASES.values() for key in case}
+
+
+@pytest.mark.parametrize(('settings', 'fragment'), [
+    ({'mtu': 20}, 'from 68'), ({'mtu': True}, 'whole number'), ({'mtuu': 1500}, "did you mean 'mtu'"),
+    ({'forward_mode': 'ruoted'}, "did you mean 'routed'"), ({'bridge': True, 'ovs': True}, 'one mode'),
+    ({'bridge': True, 'bridgename': 'br0'}, 'cidr can not be honoured'),
+    ({'cidr': None, 'bridge': True}, 'needs a bridgename'),
+    ({'cidr': None, 'macvtap': True}, 'needs a nic'), ({'cidr': None, 'macvtap': True, 'nic': '../x'}, 'name of a device'),
+    ({'cidr': None, 'ovs': True, 'bridgename': 'b', 'mtu': 1500}, 'mtu can not be honoured'),
+    ({'cidr': None, 'ovs': True, 'bridgename': 'b', 'nic': 'eth0'}, 'nic means nothing'),
+    ({'dual_cidr': '10.9.9.0/24'}, 'same family'), ({'dual_cidr': 'fd00::/127'}, 'too small'),
+    ({'dhcp_start': '10.9.9.9'}, 'no range of 10.1.2.0/24'), ({'dhcp_start': 'x'}, 'address'),
+    ({'dhcp_start': '10.1.2.9', 'dhcp_end': '10.1.2.8'}, 'no range'),
+    ({'dhcp': False, 'dhcp_start': '10.1.2.9'}, 'given out'),
+    ({'dhcp_options': 'x'}, 'mapping'), ({'dhcp_options': {'x y': 1}}, 'no option of DHCP'),
+    ({'dhcp_options': {'ntp-server': 'a\ndhcp-script=/bin/sh'}}, 'value of an option'),
+    ({'dhcp_options': {'6\nlog-queries': '1'}}, 'no option of DHCP'),
+    ({'forwarders': ['nine']}, 'address'), ({'forwarders': [{'host': 'x'}]}, 'mapping of addr and domain'),
+    ({'vlan': 42}, 'VLANs'), ({'cidr': None, 'ovs': True, 'bridgename': 'b', 'vlan': 5000}, 'from 1 to 4094'),
+    ({'bandwidth_inbound_peak': 5}, 'average'), ({'nat': False, 'nic': 'eth0'}, 'no way out'),
+    ({'ovs': 'yes'}, 'true or false')])
+def test_what_can_not_be(settings, fragment):
+    with pytest.raises(InvalidInput, match=fragment):
+        element(**settings)
+
+
+@pytest.mark.parametrize(('case', 'change', 'parts'), [
+    ('nat', {'plan': 'other'}, {'metadata'}), ('nat', {'dhcp': False}, {'range'}), ('nat', {'dhcp': True}, set()),
+    ('nodhcp', {'dhcp': True}, {'range'}), ('nat', {'nat': False}, {'forward'}), ('nat', {'nat': True}, set()),
+    ('isolated', {'nat': True}, {'forward'}), ('nat', {'forward_mode': 'routed'}, {'forward'}),
+    ('nat', {'domain_name': 'lab.test'}, {'domain'}), ('domain', {'domain_name': ''}, {'domain'}),
+    ('domain', {'localdomain': False}, {'domain'}), ('nat', {'mtu': 9000}, {'mtu'}), ('mtu', {'mtu': 9000}, set()),
+    ('nat', {'dhcp_start': '10.1.2.100'}, {'range'}), ('dhcp_range', {'dhcp': True}, set()),
+    ('nat', {'dual_cidr': 'fd00:9::/64'}, {'ip'}), ('forwarders', {'forwarders': '1.1.1.1'}, {'dns'}),
+    ('ovs', {'vlan': 7}, {'vlan'}), ('bandwidth', {'bandwidth_inbound_peak': 6000}, {'bandwidth'}),
+    ('dhcp_options', {'dhcp_options': {}}, {'{http://libvirt.org/schemas/network/dnsmasq/1.0}options'})])
+def test_changes(case, change, parts):
+    before = element(**CASES[case])
+    given = {key: change.get(key) for key in ('dhcp', 'nat', 'domain_name', 'plan')}
+    after = changed(before, **given, settings={key: value for key, value in change.items() if key not in given})
+    assert differences(before, after) == parts
+    validate(domain.to_text(after))
+
+
+@pytest.mark.parametrize(('case', 'settings', 'fragment'), [
+    ('nat', {'ovs': True}, 'can not be changed'), ('ovs', {'mtu': 9000}, 'gives no addresses'),
+    ('nat', {'forward_mode': 'bridge'}, 'only'), ('nat', {'colour': 'red'}, 'colour')])
+def test_changes_that_can_not_be(case, settings, fragment):
+    with pytest.raises(InvalidInput, match=fragment):
+        changed(element(**CASES[case]), None, None, None, None, settings)
+
+
+def test_networks_are_changed_and_deleted():
+    with Kvirt(url='test:///default') as kvm:
+        kvm.create_network('lab', cidr=LAB, overrides={'dual_cidr': 'fd00:1::/64'}).expect()
+        known = kvm.info_network('lab')
+        assert (known['mode'], known['cidr'], known['dual_cidr']) == ('nat', LAB, 'fd00:1::/64')
+        clash = kvm.create_network('other', cidr='10.1.3.0/24', overrides={'dual_cidr': 'fd00:1::/72'})
+        assert clash['error'] == 'Conflict' and 'lab' in clash['reason']
+        kvm.update_network('lab', nat=False, domain='lab.test', overrides={'mtu': 1400}).expect()
+        assert (kvm.info_network('lab')['mode'], kvm.info_network('lab')['domain']) == ('isolated', 'lab.test')
+        assert kvm.update_network('lba', plan='x')['error'] == 'NotFound'
+        kvm.create('web', cloudinit=False, pool='default-pool', disks=[1], nets=['lab']).expect()
+        assert kvm.network_ports('lab') == ['web']
+        busy = kvm.update_network('lab', nat=True)
+        assert busy['error'] == 'Conflict' and 'web' in busy['reason']
+        kvm.update_network('lab', plan='other').expect()
+        for refused in (kvm.delete_network('lab'), kvm.delete_network(cidr=LAB)):
+            assert refused['error'] == 'Conflict' and 'web' in refused['reason']
+        kvm.delete('web').expect()
+        kvm.delete_network('lab').expect()
+        kvm.create_network('shared', overrides={'bridge': True, 'bridgename': 'br0'}).expect()
+        assert kvm.info_network('shared')['mode'] == 'bridge'
+        kvm.delete_network('shared').expect()
