@@ -145,6 +145,12 @@ def test_what_is_configured_for_vms_is_compared_with_what_there_is(section: str,
     assert row['remedy'] or verdict == 'FAIL'
 
 
+def test_a_pool_that_is_known_and_not_listed_is_one(kvirt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Kfake, '_list_pools', lambda self: ['fast'])
+    monkeypatch.setattr(Kfake, '_info_pool', lambda self, name: {'name': name, 'type': 'fast'})
+    assert found(kvirt)['lab', 'pool']['verdict'] == 'PASS'
+
+
 def test_a_limit_that_is_reached(kvirt: Run, home: Path) -> None:
     (home / 'config.yml').write_text(f'lab:\n  type: fake\n  state: {home}/q.db\n  faults: [quota=1]\n')
     kvirt('create', 'vm', '-i', 'debian12', '-P', 'insecure=true', 'one')
