@@ -7,9 +7,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import click  # noqa: E402
+import yaml  # noqa: E402
 
 from kvirt.cli.context import GLOBAL, Command, GlobalOption, Session  # noqa: E402
 from kvirt.cli.grammar import NOUN_ALIASES, VERB_ALIASES, root  # noqa: E402
@@ -117,6 +120,66 @@ def commands() -> list[str]:
         if command.takes_parameters:
             lines += ['Takes parameters: `-P KEY=VALUE`, `--paramfile FILE`.', '']
         lines += [f'Example: `{command.example}`', '']
+    return lines
+
+
+def words_of(name: str) -> list[list[str]]:
+    """Return the words of a command of kcli, each with its other names."""
+    return [word.split('|') for word in name.split()]
+
+
+def ours_for(name: str) -> str | None:
+    """Return our command that a user of kcli finds under one of its names, None when there is none."""
+    context = click.Context(root(), obj=Session(), resilient_parsing=True)
+    for words in itertools.product(*words_of(name)):
+        found: click.Command | None = root()
+        known = ['kvirt']
+        for word in words:
+            found = found.get_command(context, word) if isinstance(found, click.Group) else None
+            known.append(found.name or word if found else word)
+        if isinstance(found, Command):
+            return ' '.join(known)
+    return None
+
+
+def beside_kcli() -> list[tuple[str, str, str]]:
+    """Return each command of kcli, how it stands with it here (present, later, replaced), and what is here.
+
+    SystemExit for a command that nothing is known of, and for what is said of none.
+    """
+    table = yaml.safe_load((ROOT / 'extras' / 'kcli.yml').read_text(encoding='utf-8'))
+    patterns = {pattern: ('later', f'later, with {reason}')
+                for reason, names in table['later'].items() for pattern in names}
+    patterns |= {pattern: ('replaced', what) for pattern, what in table['replaced'].items()}
+    used, rows = set(), []
+    for name in table['commands']:
+        ours = ours_for(name)
+        if ours is not None:
+            rows.append((name, 'present', f'`{ours}`'))
+            continue
+        first = ' '.join(words[0] for words in words_of(name))
+        pattern = next((pattern for pattern in patterns if fnmatchcase(first, pattern)), None)
+        if pattern is None:
+            raise SystemExit(f"extras/kcli.yml: '{name}' is neither here nor said to come later or to be replaced")
+        used.add(pattern)
+        rows.append((name, *patterns[pattern]))
+    if set(patterns) - used:
+        raise SystemExit(f"extras/kcli.yml: nothing is waited for by {', '.join(sorted(set(patterns) - used))}")
+    return rows
+
+
+def kcli() -> list[str]:
+    """The page of kcli's commands beside ours."""
+    rows = beside_kcli()
+    counts = {standing: sum(row[1] == standing for row in rows) for standing in ('present', 'replaced', 'later')}
+    lines = ["# kcli's commands beside ours", '',
+             f"kcli has {len(rows)} commands. Of these {counts['present']} are here under a name that kcli has for them, "
+             f"{counts['replaced']} are replaced by something else, and {counts['later']} come later.", '']
+    lines += listing(('kcli', 'kvirt'), ((f'`{name}`', what) for name, _, what in rows))
+    theirs = {what for _, standing, what in rows if standing == 'present'}
+    lines += ['## What kcli has not', '', *listing(('command', 'meaning'), (
+        (f'`{words}`', paragraphs(command.help or '')[0]) for words, command in every_command()
+        if f'`{words}`' not in theirs))]
     return lines
 
 
@@ -303,7 +366,7 @@ def with_generated_part(text: str, name: str) -> str:
 
 PAGES: dict[str, Callable[[], list[str]]] = {'commands.md': commands, 'keywords.md': keywords,
                                              'capabilities.md': capabilities, 'options.md': options,
-                                             'plan-kinds.md': plan_kinds}
+                                             'plan-kinds.md': plan_kinds, 'kcli.md': kcli}
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     'plan': plan_schema, 'profile': profile_schema, 'config': lambda: config_schema(platforms())}
 

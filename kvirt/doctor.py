@@ -76,6 +76,8 @@ def _tried(name: str, check: Here, settings: Settings) -> Iterator[Finding]:
         yield from check(settings)
     except KvirtError as error:
         yield failed(name, error)
+    except OSError as error:
+        yield Finding(name, 'FAIL', f'{error.filename}: {error.strerror}')
 
 
 # this machine
@@ -201,22 +203,20 @@ def _findings(name: str, open_client: Callable[[str], Kconfig]) -> Iterator[Find
 
 def pool(config: Kconfig, spec: VmSpec) -> Iterator[Finding]:
     """The pool of VMs exists, and has room for one."""
-    known = config.k.list_pools()
-    if not known:
-        yield Finding('pool', 'FAIL', 'there is no storage pool', f'kvirt -C {config.client} create pool -p FOLDER default')
+    name = spec.pool
+    known = config.k.info_pool(name)
+    if not known:  # a platform may know a name, such as 'default', that it does not list
+        mend = f'create pool -p FOLDER {name}' if config.k.supports('create_pool') else 'list pool'
+        likely = did_you_mean(name, config.k.list_pools()) if config.k.supports('list_pools') else ''
+        yield Finding('pool', 'FAIL', f"there is no pool '{name}'{likely}", f'kvirt -C {config.client} {mend}')
         return
-    name = spec.pool or ('default' if 'default' in known else known[0])
-    if name not in known:
-        yield Finding('pool', 'FAIL', f"there is no pool '{name}'{did_you_mean(name, known)}",
-                      f'kvirt -C {config.client} create pool -p FOLDER {name}')
-        return
-    free = config.k.info_pool(name).get('available') if config.k.supports('info_pool') else None
+    free = known.get('available')
     needed = sum(spec.disk_size(disk) for disk in spec.disks)
     if free is None:
         yield Finding('pool', 'PASS', name)
     elif free < needed + ROOMY:
         yield Finding('pool', 'WARN', f'{name} has {free:.0f} GiB left, and the disks of a VM may take {needed}',
-                      f"kvirt -C {config.client} list disk shows what can go: kvirt delete disk --novm NAME")
+                      f'kvirt -C {config.client} list disk shows what can go')
     else:
         yield Finding('pool', 'PASS', f'{name}, {free:.0f} GiB left')
 
@@ -269,6 +269,6 @@ def orphans(config: Kconfig, spec: VmSpec) -> Iterator[Finding]:
 
 
 ON_CLIENT: dict[str, tuple[str, OnClient]] = {
-    'list_pools': ('pool', pool), 'list_networks': ('network', network), 'volumes': ('image', image),
+    'info_pool': ('pool', pool), 'list_networks': ('network', network), 'volumes': ('image', image),
     'list_quotas': ('quota', quota), 'list_orphans': ('orphans', orphans)}
 """The checks of a client that can be reached, by the operation that each of them needs."""

@@ -1,8 +1,8 @@
-"""Choosing VMs by what is known of them."""
+"""Choosing VMs, and rows of other lists, by what is known of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -28,3 +28,24 @@ def matching(provider: Any, wanted: Mapping[str, Any]) -> list[Any]:
     return [row for row in rows
             if all(fnmatchcase(str(row.get(field) or ''), pattern) for field, pattern in simple.items())
             and ('network' not in wanted or row['name'] in on_network)]
+
+
+def chosen(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any], fields: Iterable[str]) -> list[Mapping[str, Any]]:
+    """Return the *rows* of a list that have the values *wanted*, by field; *fields* are known though no row may have them.
+
+    A text may hold ``*`` and ``?``; None means that a row has none; of a list, one item is enough. InvalidInput.
+    """
+    known = list(dict.fromkeys([*fields, *(key for row in rows for key in row)]))
+    for field in wanted:
+        if field not in known and rows:
+            raise InvalidInput(f"there is no field '{field}' to choose by{did_you_mean(field, known)}",
+                               hint=f"Fields are {', '.join(known)}")
+    return [row for row in rows if all(_agrees(row.get(field), value) for field, value in wanted.items())]
+
+
+def _agrees(value: Any, wanted: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_agrees(item, wanted) for item in value) or (wanted is None and not value)
+    if wanted is None:
+        return value is None or value == ''
+    return value is not None and fnmatchcase(str(value), str(wanted))

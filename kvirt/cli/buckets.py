@@ -7,7 +7,7 @@ import click
 from kvirt.cli import output
 from kvirt.cli.completion import buckets
 from kvirt.cli.context import Session, command
-from kvirt.cli.lists import listing
+from kvirt.cli.lists import list_command, listing, show
 from kvirt.cli.targets import change, changes
 from kvirt.cli.types import name_argument, names_argument
 from kvirt.result import Result
@@ -35,13 +35,12 @@ def delete(session: Session, names: tuple[str, ...]) -> int:
                    f'Bucket {{}} deleted on {config.client}')
 
 
-@command('bucket-file', example='kvirt list bucket-file backups')
+@list_command('bucket-file', 'name', example='kvirt list bucket-file backups')
 @name_argument(buckets, name='bucket')
-@click.option('-s', '--short', is_flag=True, help='Print names only.')
-def list_files(session: Session, bucket: str, short: bool) -> None:
+def list_files(session: Session, bucket: str, short: bool, sort: str | None) -> None:
     """List the files in a bucket."""
     rows = [{'name': path} for path in session.one_client().k.list_bucketfiles(bucket)]
-    output.rows(session, rows, ('name',), empty='There are no files in it', short=short)
+    show(session, rows, ('name',), (), sort=sort, empty='There are no files in it', short=short)
 
 
 @command('bucket-file', example='kvirt create bucket-file backups db.sql')

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import click
-
 from kvirt.cli import output
 from kvirt.cli.completion import clients, configured
 from kvirt.cli.context import Session, command
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.types import name_argument, names_argument
 from kvirt.errors import KvirtError
 
 COLUMNS = ('name', 'type', 'enabled', 'current')
 
 
-@command('client', example='kvirt list client')
-@click.option('-s', '--short', is_flag=True, help='Print names only.')
-def list_(session: Session, short: bool) -> None:
+@list_command('client', *COLUMNS)
+def list_(session: Session, short: bool, sort: str | None) -> None:
     """List the clients of the configuration."""
     settings = session.settings
     known = settings.clients()
@@ -30,7 +28,7 @@ def list_(session: Session, short: bool) -> None:
              **({'members': list(client.members), 'algorithm': client.algorithm} if client.type == 'group' else {})}
             for client in known.values()]
     columns = [*COLUMNS, 'members'] if any('members' in row for row in rows) else COLUMNS
-    output.rows(session, rows, columns, empty='There are no clients', short=short)
+    show(session, rows, columns, (), sort=sort, empty='There are no clients', short=short)
 
 
 @command('client', example='kvirt info client lab')

@@ -7,7 +7,7 @@ from typing import Any
 from kvirt.cli import output
 from kvirt.cli.completion import confpools
 from kvirt.cli.context import Session, command
-from kvirt.cli.lists import list_options, show
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.types import name_argument, names_argument
 from kvirt.errors import InvalidInput
 
@@ -19,8 +19,7 @@ def _known(session: Session) -> Any:
     return ConfPools(session.settings)
 
 
-@command('confpool', example='kvirt list confpool')
-@list_options(*COLUMNS)
+@list_command('confpool', *COLUMNS)
 def list_(session: Session, short: bool, sort: str | None) -> None:
     """List the pools of addresses and names."""
     from kvirt.confpools import RESERVED

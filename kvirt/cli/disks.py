@@ -6,7 +6,7 @@ import click
 
 from kvirt.cli.completion import choices, disks, images, pools, vms
 from kvirt.cli.context import Session, command
-from kvirt.cli.lists import listing
+from kvirt.cli.lists import listing, showing
 from kvirt.cli.reads import by_name
 from kvirt.cli.targets import change, changes, one
 from kvirt.cli.types import name_argument, name_option, names_argument
@@ -20,6 +20,8 @@ _EXTRAS = ('diskname', 'serial', 'wwn', 'format', 'cache', 'discard', 'thin', 's
 
 list_ = listing('disk', lambda config: by_name(config.k.list_disks()), COLUMNS, plural='disks',
                 about='Sizes are in GiB; images are listed by their own noun.')
+info = showing('disk', lambda config: by_name(config.k.list_disks()), disks,
+               about='Show a disk, and the VMs that have it. Its size is in GiB.', example='web-disk1')
 
 
 @command('disk', parameters=True, example='kvirt create disk -s 20 web')

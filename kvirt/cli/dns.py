@@ -6,7 +6,7 @@ import click
 
 from kvirt.cli.completion import networks, zones
 from kvirt.cli.context import Session, command
-from kvirt.cli.lists import list_options, listing, show
+from kvirt.cli.lists import list_command, listing, show
 from kvirt.cli.reads import from_clients
 from kvirt.cli.targets import changes
 from kvirt.cli.types import name_argument, name_option, names_argument
@@ -18,9 +18,8 @@ list_zones = listing('dns-zone', lambda config: [{'name': name} for name in conf
                      plural='DNS zones')
 
 
-@command('dns', example='kvirt list dns example.com')
+@list_command('dns', *COLUMNS, example='kvirt list dns example.com')
 @name_argument(zones, name='domain', required=False)
-@list_options(*COLUMNS)
 def list_(session: Session, domain: str | None, short: bool, sort: str | None) -> int:
     """List the DNS records of a zone, or of all zones."""
     rows, further, code = from_clients(session, lambda config: [

@@ -11,7 +11,7 @@ from kvirt.cli import output
 from kvirt.cli.completion import flavors
 from kvirt.cli.context import Session, command
 from kvirt.cli.errors import DONE, FAILED, report
-from kvirt.cli.lists import list_options, show
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.reads import from_clients
 from kvirt.cli.types import name_argument
 from kvirt.errors import NotFound
@@ -34,8 +34,7 @@ def _wishes(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@command('flavor', example='kvirt list flavor --numcpus 2 --memory 4g --sort price')
-@list_options('price', *COLUMNS)
+@list_command('flavor', 'price', *COLUMNS, example='kvirt list flavor --numcpus 2 --memory 4g --sort price')
 @_wishes
 def list_(session: Session, short: bool, sort: str | None, numcpus: int | None, memory: str | None, gpus: int | None,
           arch: str | None, spot: bool) -> int:
@@ -80,8 +79,7 @@ def info(session: Session, name: str) -> None:
     output.facts(session, _row(found))
 
 
-@command('offer', example='kvirt list offer --numcpus 2 --memory 4096')
-@list_options('price', *OFFER_COLUMNS, default='price')
+@list_command('offer', 'price', *OFFER_COLUMNS, default='price', example='kvirt list offer --numcpus 2 --memory 4096')
 @_wishes
 @click.option('--limit', type=click.IntRange(0), metavar='N', help=f'Show the cheapest N of each client; 0 is all. '
               f'{_LIMIT} in a table when absent.')
@@ -97,7 +95,7 @@ def offers(session: Session, short: bool, sort: str, numcpus: int | None, memory
     found = session.config(session.clients[0]).list_offers(numcpus, memory, gpus, arch, spot, ','.join(session.clients))
     for client, error in found.failures.items():
         report(error, f'client {client}')
-    if limit is None and session.output == 'table' and not short:
+    if limit is None and session.output == 'table' and not short and not session.parameters():
         limit = _LIMIT  # people want to know where it is cheap; programs want all
     if limit:
         found = found.best(limit)

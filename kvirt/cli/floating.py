@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kvirt.cli.completion import floating_ips, vms
 from kvirt.cli.context import Session, command
-from kvirt.cli.lists import listing
+from kvirt.cli.lists import listing, showing
 from kvirt.cli.reads import by_name
 from kvirt.cli.targets import change, changes
 from kvirt.cli.types import name_argument, names_argument
@@ -12,6 +12,8 @@ from kvirt.result import Result
 
 list_ = listing('floating-ip', lambda config: by_name(config.k.list_floating_ips()), ('name', 'ip', 'vm'),
                 plural='floating addresses')
+info = showing('floating-ip', lambda config: by_name(config.k.list_floating_ips()), floating_ips,
+               about='Show a floating address, and the VM that has it.', example='front')
 
 
 @command('floating-ip', example='kvirt create floating-ip front')

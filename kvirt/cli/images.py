@@ -9,7 +9,7 @@ import click
 
 from kvirt.cli.completion import images, isos, local, pools
 from kvirt.cli.context import Session, command
-from kvirt.cli.lists import list_options, show
+from kvirt.cli.lists import list_command, show, showing
 from kvirt.cli.reads import from_clients
 from kvirt.cli.targets import change, changes
 from kvirt.cli.types import name_argument, name_option, names_argument
@@ -26,16 +26,23 @@ def _well_known(session: Session) -> list[str]:
 
 def _list(iso: bool, noun: str, plural: str) -> Callable[..., Any]:
     def run(session: Session, extended: bool, short: bool, sort: str | None) -> int:
+        extended = extended or bool(session.parameters()) or sort not in (None, 'name')
         rows, further, code = from_clients(session, lambda config: [
             row if extended else {'name': row} for row in config.k.volumes(iso=iso, extended=extended)])
         columns = [column for column in COLUMNS if any(row.get(column) is not None for row in rows)]
         show(session, rows, columns or COLUMNS, further, sort=sort, empty=f'There are no {plural}', short=short)
         return code
     run.__doc__ = f'List {plural}.'
-    for decorator in (list_options(*COLUMNS),
-                      click.option('-e', '--extended', is_flag=True, help='Show pool and size (GiB) as well.')):
-        run = decorator(run)
-    return command(noun, example=f'kvirt list {noun} -e')(run)
+    option = click.option('-e', '--extended', is_flag=True, help='Show pool and size (GiB) as well.')
+    return list_command(noun, *COLUMNS, example=f'kvirt list {noun} -e')(option(run))
+
+
+@list_command('available-image', 'name', 'user')
+def list_available(session: Session, short: bool, sort: str | None) -> None:
+    """List the well-known images, which 'download image' knows by their names."""
+    from kvirt.guest.images import well_known
+    columns = ('name', 'user', 'kind', 'archs', 'aliases')
+    show(session, well_known(), columns, (), sort=sort, empty='There are none', short=short)
 
 
 def _delete(noun: str, complete: Any) -> Callable[..., Any]:
@@ -93,6 +100,10 @@ def _texts(cmds: Any) -> list[str]:
 
 list_ = _list(False, 'image', 'images')
 list_iso = _list(True, 'iso', 'ISOs')
+info = showing('image', lambda config: config.k.volumes(extended=True), images,
+               about='Show an image. Its size is in GiB.', example='debian12')
+info_iso = showing('iso', lambda config: config.k.volumes(iso=True, extended=True), isos,
+                   about='Show an ISO image. Its size is in GiB.', example='live.iso')
 delete = _delete('image', images)
 delete_iso = _delete('iso', isos)
 download = _download('image', True)

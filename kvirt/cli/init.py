@@ -17,7 +17,7 @@ from kvirt.providers.catalog import CATALOG
 if TYPE_CHECKING:
     from kvirt.settings import Settings
 
-_PLACES = ('host', 'user', 'region', 'location', 'zone')
+_PLACES = ('host', 'user', 'location')
 """Options that say where VMs are made, which many will want to choose."""
 
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from kvirt.cli.completion import keys
 from kvirt.cli.context import Session, command
-from kvirt.cli.lists import listing
+from kvirt.cli.lists import listing, showing
+from kvirt.cli.reads import Rows
 from kvirt.cli.targets import change, changes
 from kvirt.cli.types import name_argument, names_argument
 from kvirt.result import Result
 
-list_ = listing('key', lambda config: [{'name': name, 'public_key': key} for name, key in config.k.list_keys().items()],
-                ('name', 'public_key'), plural='keys')
+if TYPE_CHECKING:
+    from kvirt.config import Kconfig
+
+
+def _read(config: Kconfig) -> Rows:
+    return [{'name': name, 'public_key': key} for name, key in config.k.list_keys().items()]
+
+
+list_ = listing('key', _read, ('name', 'public_key'), plural='keys')
+info = showing('key', _read, keys, about='Show a public ssh key that the platform keeps.', example='laptop')
 
 
 @command('key', example='kvirt create key -k ~/.ssh/id_ed25519.pub laptop')

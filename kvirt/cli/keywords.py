@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import click
-
 from kvirt.cli import output
 from kvirt.cli.completion import keywords
 from kvirt.cli.context import Session, command
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.types import name_argument
 from kvirt.errors import KvirtError, NotFound
 from kvirt.names import did_you_mean
@@ -17,12 +16,11 @@ from kvirt.names import did_you_mean
 COLUMNS = ('name', 'type', 'default', 'meaning')
 
 
-@command('keyword', example='kvirt list keyword')
-@click.option('-s', '--short', is_flag=True, help='Print names only.')
-def list_(session: Session, short: bool) -> None:
+@list_command('keyword', *COLUMNS, 'group')
+def list_(session: Session, short: bool, sort: str | None) -> None:
     """List the keywords that a VM can be made from."""
     from kvirt.keywords import table
-    output.rows(session, [asdict(keyword) for keyword in table()], COLUMNS, short=short)
+    show(session, [asdict(keyword) for keyword in table()], COLUMNS, (), sort=sort, empty='There are none', short=short)
 
 
 @command('keyword', example='kvirt info keyword disks')

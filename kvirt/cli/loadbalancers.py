@@ -7,7 +7,7 @@ from typing import Any
 
 from kvirt.cli.completion import loadbalancers, vms
 from kvirt.cli.context import Session, command
-from kvirt.cli.lists import listing
+from kvirt.cli.lists import listing, showing
 from kvirt.cli.targets import change, changes
 from kvirt.cli.types import name_argument, names_argument
 from kvirt.errors import InvalidInput
@@ -18,6 +18,8 @@ _KEYS = ('ports', 'vms', 'checkpath', 'checkport', 'domain', 'alias', 'internal'
 
 list_ = listing('loadbalancer', lambda config: config.k.list_loadbalancers(), ('name', 'ip', 'protocol', 'ports', 'vms'),
                 plural='load balancers')
+info = showing('loadbalancer', lambda config: config.k.list_loadbalancers(), loadbalancers,
+               about='Show a load balancer, and the VMs behind it.', example='front')
 
 
 @command('loadbalancer', parameters=True, example='kvirt create loadbalancer -P ports=[80,443] -P vms=[web-0,web-1] front')

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from kvirt.cli import output
 from kvirt.cli.completion import networks, vms
 from kvirt.cli.context import Session, command
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.targets import change, one
 from kvirt.cli.types import name_argument, name_option
 from kvirt.errors import InvalidInput, NotFound
@@ -15,15 +15,16 @@ from kvirt.result import Result
 COLUMNS = ('device', 'mac', 'net', 'type', 'ip')
 
 
-@command('nic', example='kvirt list nic web')
+@list_command('nic', *COLUMNS, example='kvirt list nic web')
 @name_argument(vms, required=False)
-def list_(session: Session, name: str | None) -> None:
+def list_(session: Session, name: str | None, short: bool, sort: str | None) -> None:
     """List the network cards of a VM, by default of the last one created."""
     target = one(session, name)
     known = target.config.k.info(target.name)
     if not known:
         raise NotFound(f'VM {target.name} does not exist on client {target.config.client}')
-    output.rows(session, known.get('nets', []), COLUMNS, key='device', empty='It has no network cards')
+    rows = [dict(nic) for nic in known.get('nets', [])]
+    show(session, rows, COLUMNS, (), sort=sort, key='device', empty='It has no network cards', short=short)
 
 
 @command('nic', example='kvirt create nic -n lab web')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kvirt.cli import output
 from kvirt.cli.context import Session, command
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.reads import from_clients
 from kvirt.cli.targets import tell
 from kvirt.result import Result
@@ -11,11 +12,11 @@ from kvirt.result import Result
 COLUMNS = ('kind', 'name', 'detail')
 
 
-@command('orphans', example='kvirt list orphans')
-def list_(session: Session) -> int:
+@list_command('orphans', *COLUMNS)
+def list_(session: Session, short: bool, sort: str | None) -> int:
     """List what bears kvirt's mark and has no finished owner."""
     rows, further, code = from_clients(session, lambda config: config.k.list_orphans())
-    output.rows(session, rows, [*further, *COLUMNS], empty='There are no orphans')
+    show(session, rows, COLUMNS, further, sort=sort, empty='There are no orphans', short=short)
     return code
 
 

@@ -7,7 +7,7 @@ import click
 from kvirt.cli import output
 from kvirt.cli.completion import choices, pools
 from kvirt.cli.context import Session, command
-from kvirt.cli.lists import list_options, show
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.reads import from_clients
 from kvirt.cli.targets import change, changes
 from kvirt.cli.types import name_argument, name_option, names_argument
@@ -17,11 +17,10 @@ from kvirt.result import Result
 COLUMNS = ('name', 'type', 'path', 'capacity', 'available', 'status')
 
 
-@command('pool', example='kvirt list pool')
-@list_options(*COLUMNS)
+@list_command('pool', *COLUMNS)
 def list_(session: Session, short: bool, sort: str | None) -> int:
     """List storage pools. Sizes are in GiB."""
-    bare = (short or session.output == 'name') and sort in (None, 'name')
+    bare = (short or session.output == 'name') and sort in (None, 'name') and not session.parameters()
     rows, further, code = from_clients(session, lambda config: [
         {'name': name, **({} if bare else config.k.info_pool(name))} for name in config.k.list_pools()])
     show(session, rows, COLUMNS, further, sort=sort, empty='There are no pools', short=short)

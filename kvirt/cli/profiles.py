@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
 from kvirt.cli import output
 from kvirt.cli.completion import images, profiles
 from kvirt.cli.context import Session, command
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.types import name_argument, name_option, names_argument
 from kvirt.errors import InvalidInput
 
 COLUMNS = ('name', 'base', 'image', 'flavor', 'numcpus', 'memory', 'disks', 'nets')
 
 
-@command('profile', example='kvirt list profile --short')
-@click.option('-s', '--short', is_flag=True, help='Print names only.')
-def list_(session: Session, short: bool) -> None:
+@list_command('profile', *COLUMNS, example='kvirt list profile --short')
+def list_(session: Session, short: bool, sort: str | None) -> None:
     """List profiles, each with what it has from its bases."""
     known = session.settings.profiles()
     rows = [{'name': name, 'base': known.raw(name).get('base'), **known.values(name)} for name in known.names()]
-    output.rows(session, rows, COLUMNS, empty='There are no profiles', short=short)
+    show(session, rows, COLUMNS, (), sort=sort, empty='There are no profiles', short=short)
 
 
 @command('profile', example='kvirt info profile small')

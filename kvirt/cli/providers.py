@@ -9,12 +9,13 @@ import click
 from kvirt.cli import output
 from kvirt.cli.completion import providers
 from kvirt.cli.context import Session, command
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.text import plain
 from kvirt.cli.types import name_argument
 
 
-@command('provider', example='kvirt list provider')
-def list_(session: Session) -> None:
+@list_command('provider', 'name', 'title', 'installed')
+def list_(session: Session, short: bool, sort: str | None) -> None:
     """List the providers, and how to install what each of them needs."""
     from kvirt.providers import registry
     rows: list[dict[str, Any]] = []
@@ -24,7 +25,7 @@ def list_(session: Session) -> None:
                      'install': f"pip install 'kvirt[{entry.name}]'" if missing else ''})
     columns = ('name', 'title', 'installed', 'install') if any(row['install'] for row in rows) else (
         'name', 'title', 'installed')
-    output.rows(session, rows, columns)
+    show(session, rows, columns, (), sort=sort, empty='There are no providers', short=short)
 
 
 @command('provider', example='kvirt info provider kvm')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kvirt.cli import output
 from kvirt.cli.completion import networks, security_groups
 from kvirt.cli.context import Session, command
-from kvirt.cli.lists import list_options, show
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.reads import from_clients
 from kvirt.cli.targets import change, changes
 from kvirt.cli.types import name_argument, name_option, names_argument
@@ -13,8 +13,7 @@ from kvirt.errors import InvalidInput, NotFound
 from kvirt.result import Result
 
 
-@command('security-group', example='kvirt list security-group')
-@list_options('name')
+@list_command('security-group', 'name')
 @name_option('-n', '--network', help='Those of this network only.', complete=networks)
 def list_(session: Session, short: bool, sort: str | None, network: str | None) -> int:
     """List security groups."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from kvirt.cli import output
 from kvirt.cli.completion import vms
 from kvirt.cli.context import Session, command
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.targets import change, one
 from kvirt.cli.types import name_argument, name_option
 from kvirt.result import Result
@@ -14,14 +14,13 @@ from kvirt.result import Result
 _of_vm = name_option('-n', '--name', 'vm', help='VM; the last one created when absent.', complete=vms)
 
 
-@command('snapshot', example='kvirt list snapshot web')
+@list_command('snapshot', 'name', example='kvirt list snapshot web')
 @name_argument(vms, name='vm', required=False)
-@click.option('-s', '--short', is_flag=True, help='Print names only.')
-def list_(session: Session, vm: str | None, short: bool) -> None:
+def list_(session: Session, vm: str | None, short: bool, sort: str | None) -> None:
     """List the snapshots of a VM, oldest first; by default of the last one created."""
     target = one(session, vm)
     rows = [{'name': name} for name in target.config.k.list_snapshots(target.name)]
-    output.rows(session, rows, ('name',), empty=f'VM {target.name} has no snapshots', short=short)
+    show(session, rows, ('name',), (), sort=sort, empty=f'VM {target.name} has no snapshots', short=short)
 
 
 @command('snapshot', example='kvirt create snapshot -n web before-upgrade')

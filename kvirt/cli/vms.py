@@ -10,7 +10,7 @@ from kvirt.cli import output
 from kvirt.cli.completion import FIELDS, vms
 from kvirt.cli.context import Session, command
 from kvirt.cli.errors import report, worst
-from kvirt.cli.lists import list_options, show
+from kvirt.cli.lists import list_command, show
 from kvirt.cli.types import names_argument
 from kvirt.errors import NotFound
 
@@ -20,8 +20,7 @@ _LAST = ('nets', 'disks', 'snapshots')
 COLUMNS = ('name', 'status', 'ip', 'image', 'plan', 'profile')
 
 
-@command('vm', parameters=True, example='kvirt list vm -P status=running -P plan=web')
-@list_options(*FIELDS, default='name')
+@list_command('vm', *FIELDS, default='name', example='kvirt list vm -P status=running -P plan=web')
 def list_(session: Session, short: bool, sort: str) -> int:
     """List VMs.
 
@@ -31,7 +30,8 @@ def list_(session: Session, short: bool, sort: str) -> int:
     from kvirt.filters import matching
     wanted = session.parameters()
     rows, further, code = from_clients(session, lambda config: matching(config.k, wanted))
-    show(session, rows, COLUMNS, further, sort=sort, fields=FIELDS, empty='There are no VMs', short=short)
+    show(session, rows, COLUMNS, further, sort=sort, fields=FIELDS, empty='There are no VMs', short=short,
+         wanted={})
     return code
 
 

@@ -95,6 +95,12 @@ def names() -> list[str]:
     return sorted(_table()['images'])
 
 
+def well_known() -> list[dict[str, Any]]:
+    """Return a row for each well-known image: ``name aliases archs user kind``, sorted by name."""
+    return [{'name': name, 'aliases': list(row.get('aliases', ())), 'archs': sorted(row['arch']),
+             'user': login_user(name), 'kind': kind_of(name)} for name, row in sorted(_table()['images'].items())]
+
+
 def current(image: Image) -> Image:
     """Return *image* with the URL of the file itself; of a stream that is its current build. NotFound, Unavailable."""
     if not image.stream:

@@ -117,6 +117,14 @@ def test_no_ssh_key(kvirt: Run, user: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert row['verdict'] == 'FAIL' and 'ssh-keygen' in row['remedy']
 
 
+def test_a_key_that_can_not_be_read_is_a_finding_as_well(kvirt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **settings: object) -> tuple[str, ...]:
+        raise PermissionError(13, 'Permission denied', '/home/ada/.ssh/id_rsa.pub')
+    monkeypatch.setattr(doctor.keys, 'public_keys', refuse)
+    row = found(kvirt)['', 'ssh key']
+    assert (row['verdict'], row['detail']) == ('FAIL', '/home/ada/.ssh/id_rsa.pub: Permission denied')
+
+
 def test_no_ssh(kvirt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.shutil, 'which', lambda name: None)
     assert found(kvirt)['', 'ssh']['verdict'] == 'WARN'
@@ -135,6 +143,12 @@ def test_what_is_configured_for_vms_is_compared_with_what_there_is(section: str,
     row = found(kvirt)['lab', check]
     assert (row['verdict'], said in row['detail']) == (verdict, True), row
     assert row['remedy'] or verdict == 'FAIL'
+
+
+def test_a_pool_that_is_known_and_not_listed_is_one(kvirt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Kfake, '_list_pools', lambda self: ['fast'])
+    monkeypatch.setattr(Kfake, '_info_pool', lambda self, name: {'name': name, 'type': 'fast'})
+    assert found(kvirt)['lab', 'pool']['verdict'] == 'PASS'
 
 
 def test_a_limit_that_is_reached(kvirt: Run, home: Path) -> None:

@@ -57,6 +57,35 @@ def test_every_command_has_help_that_ends_with_an_example_of_itself(words: tuple
     assert done.out.splitlines()[2].strip(), 'the help begins with what the command does'
 
 
+LISTS = [words for words in EVERY if words[0] == 'list' and words[1] != 'plan']
+"""Lists that are made by :func:`kvirt.cli.lists.list_command`; that of plans is made with all else of plans."""
+
+
+@pytest.mark.parametrize('words', LISTS, ids=' '.join)
+def test_every_list_can_be_sorted_chosen_from_and_read_by_programs(words: tuple[str, ...]) -> None:
+    command = resolved(words)
+    assert isinstance(command, Command) and command.takes_parameters
+    flags = {flag for param in command.params if isinstance(param, click.Option) for flag in param.opts}
+    assert {'--sort', '--short', '--output', '--param'} <= flags
+
+
+NEEDS = {'bucket-file': ('store',), 'nic': ('web',), 'snapshot': ('web',), 'plan-snapshot': ('shop',)}
+"""What a list is of, where it is not of a client."""
+
+
+@pytest.mark.parametrize('words', LISTS, ids=' '.join)
+def test_what_a_list_can_be_sorted_by_it_can_be_chosen_by(words: tuple[str, ...], web: Run) -> None:
+    assert web('create', 'vm', '-i', 'debian12', '-P', 'insecure=true', '-P', 'plan=shop', 'db').code == 0
+    assert web('create', 'bucket', 'store').code == 0
+    assert web('create', 'snapshot', '-n', 'web', 'early').code == 0
+    command = resolved(words)
+    field = 'flavor' if words[1] == 'offer' else 'device' if words[1] == 'nic' else 'name'
+    for form in ('table', 'json', 'jsoncompact', 'yaml', 'name'):
+        done = web(*words, *NEEDS.get(words[1], ()), '--sort', field, '-P', f'{field}=nothing*bears*this', '-o', form)
+        assert (done.code, done.errors) == (0, []), (command, done.err)
+        assert done.out.strip() in ('', '[]'), form
+
+
 @pytest.mark.parametrize('words', EVERY, ids=' '.join)
 def test_no_two_options_of_a_command_share_a_flag(words: tuple[str, ...]) -> None:
     command = resolved(words)

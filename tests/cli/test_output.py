@@ -197,3 +197,22 @@ def test_people_are_asked(web: Run) -> None:
     code, shown = on_a_terminal('delete', 'vm', 'web', typed='y\n')
     assert code == 0
     assert web('list', 'vm', '-o', 'name').out == ''
+
+
+@pytest.mark.parametrize(('filters', 'names'), [
+    (['type=fake'], ['lab', 'two', 'broken']), (['name=t*'], ['two']), (['enabled=false'], ['broken']),
+    (['type=group', 'name=b*'], ['both']), (['members=two'], ['both']), (['members=None', 'name=?a?'], ['lab']),
+    (['name=nobody'], []),
+])
+def test_rows_are_chosen_by_what_they_have(filters: list[str], names: list[str], kvirt: Run) -> None:
+    words = [word for each in filters for word in ('-P', each)]
+    assert kvirt('list', 'client', *words, '-o', 'name').out.split() == names
+
+
+def test_a_field_that_no_row_has_is_told(kvirt: Run) -> None:
+    done = kvirt('list', 'client', '-P', 'nmae=lab')
+    assert done.code == 2 and "did you mean 'name'?" in done.errors[0]
+
+
+def test_all_that_is_known_of_an_image_can_be_chosen_by(kvirt: Run) -> None:
+    assert kvirt('list', 'image', '-P', 'short=debian12', '--sort', 'size', '--short').out.count('\n') == 1

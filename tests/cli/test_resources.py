@@ -15,7 +15,7 @@ import yaml
 
 from kvirt.spec import KEYWORDS
 
-from .conftest import Run
+from .conftest import KEY, Run
 
 
 def rows(kvirt: Run, noun: str, *words: str) -> dict[str, dict[str, Any]]:
@@ -210,3 +210,21 @@ def test_what_a_provider_lacks_is_a_failure_with_its_reason(kvirt: Run) -> None:
     done = kvirt('-C', 'test:///default', 'list', 'flavor')
     assert (done.code, done.errors) == (
         1, ['Error: libvirt has no flavors; any number of CPUs and any memory can be had'])
+
+
+@pytest.mark.parametrize(('noun', 'name', 'fact'), [
+    ('image', 'debian12', 'short'), ('disk', 'loose', 'size'), ('key', 'laptop', 'public_key'),
+    ('floating-ip', 'front', 'ip'), ('loadbalancer', 'door', 'ports'), ('location', 'oslo', 'available'),
+    ('iso', 'live.iso', 'pool'),
+])
+def test_what_is_listed_can_be_shown(noun: str, name: str, fact: str, web: Run, tmp_path: Path) -> None:
+    (tmp_path / 'key.pub').write_text(KEY)
+    for words in (('create', 'disk', '-n', 'loose'), ('create', 'key', '-k', str(tmp_path / 'key.pub'), 'laptop'),
+                  ('create', 'floating-ip', 'front'), ('download', 'iso', '-u', 'https://host/live.iso'),
+                  ('create', 'loadbalancer', '-P', 'ports=[80]', '-P', 'vms=[web]', 'door')):
+        done = web(*words)
+        assert done.code == 0, done.err
+    known = json.loads(web('info', noun, name, '-o', 'json').out)
+    assert known['name'] == name and fact in known
+    done = web('info', noun, 'nosuch')
+    assert done.code == 1 and f"kvirt list {noun}" in done.errors[0]
