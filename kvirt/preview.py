@@ -150,7 +150,8 @@ def guest_of(provider: Kbase, name: str, spec: VmSpec, variables: Mapping[str, A
     image = provider.image_behind(spec.image)
     if provider.pretends and not spec.keys:
         spec = msgspec.structs.replace(spec, nokeys=True)  # nobody logs in there
-    spec = msgspec.structs.replace(spec, sharedkey=False)  # the pair of a plan is made when its first VM is
+    # Private keys are shown nowhere, and the pair of a plan is made when its first VM is.
+    spec = msgspec.structs.replace(spec, sharedkey=False, privatekey=False)
     return Guest.prepare(name, spec, basedir=basedir, variables={**variables, 'name': name}, home=home, image=image,
                          native_user=provider.login_user(image))
 
@@ -160,7 +161,7 @@ def guest_data(provider: Kbase, name: str, spec: VmSpec, variables: Mapping[str,
     """Return what the guest of VM *name* would be told at its first boot.
 
     ``name``, ``kind`` (None for a guest that is told nothing), ``user``, and ``userdata``, ``metadata``, ``networkdata``
-    where there are some. A VM's host key, id and MAC addresses come with its birth: the key is left out, its own name
+    where there are some. A VM's host key, id and MAC addresses come with its birth: private keys are left out, its own name
     stands for the id, and cards without an address of their own have made-up ones.
     """
     guest = guest_of(provider, name, msgspec.structs.replace(spec, insecure=True), variables, home, basedir)

@@ -120,3 +120,13 @@ def test_the_library_of_the_fake_page(world):
     code = re.search(r'```python\n(.*?)```', (ROOT / 'docs/providers/fake.md').read_text(), re.DOTALL)
     assert code
     exec(compile(code[1], 'fake.md', 'exec'), {})
+
+
+def test_the_plans_of_the_page_of_plans_are_right(world, capsys, monkeypatch):
+    (world / 'config.yml').write_text('default:\n  client: lab\nlab:\n  type: fake\nfar:\n  type: fake\n')
+    blocks = re.findall(r'```yaml\n(.*?)```', (ROOT / 'docs/plans.md').read_text(), re.DOTALL)
+    plans = [text for text in blocks if not text.startswith('default:')]
+    assert len(plans) >= 3
+    for text in plans:
+        Path('kvirt_plan.yml').write_text(text)
+        assert main(['check', 'plan', 'page']) == 0, text

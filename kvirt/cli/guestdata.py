@@ -22,7 +22,8 @@ _TITLES = {'userdata': 'user-data', 'metadata': 'meta-data', 'networkdata': 'net
 def of_vm(session: Session, name: str | None, profile: str | None, profilefile: str | None, image: str | None) -> None:
     """Show what a VM would be told at its first boot, without making it: cloud-init's files, or ignition.
 
-    Secrets are masked. The host key, the MAC addresses and the id are those of its birth, so they are not shown.
+    Secrets are masked, and private keys left out. The host key, the MAC addresses and the id are those of its birth, so
+    they are not shown.
     """
     order = order_of(session, name, profile, profilefile, image)
     _shown(session, [order.config.vm_data(order.name, order.profile, order.values, order.custom)], several=False)

@@ -114,7 +114,7 @@ def public_keys(spec: VmSpec, *, home: Path | None = None, basedir: Path = Path(
 def shared_key(home: Path, plan: str) -> HostKey:
     """Return the key pair that VMs of a plan share; made when there is none, and kept in kvirt's home."""
     path = _of_plan(home, plan)
-    with locked(path):
+    with locked(path.parent / 'all'):
         if not path.is_file():
             write_private(path, HostKey.generate().private)
         try:

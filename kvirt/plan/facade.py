@@ -82,10 +82,12 @@ class Plans:
         from kvirt.plan.script import run_script
         run_script(source, given, {'plan': name, **self.context()}, tell).expect()
 
-    def plan(self, plan: str, inputfile: str | Path | None = None, inputstring: str | None = None,
+    def plan(self, plan: str, inputfile: str | Path | Sequence[str | Path] | None = None, inputstring: str | None = None,
              overrides: Mapping[str, Any] | None = None, url: str | None = None, update: bool = False, parallel: int = 10,
-             sink: Sink | None = None, trust: bool = False, pre: bool = True) -> Result:
-        """Carry out a plan: make what is not there; with *update* also change what differs.
+             sink: Sink | None = None, trust: bool = False, pre: bool = True, prune: bool = False,
+             compat: bool = False) -> Result:
+        """Carry out a plan: make what is not there; with *update* also change what differs, with *prune* delete what it
+        made and no longer names.
 
         The outcome has ``newvms existingvms failedvms``, lists of names, and ``reason`` where something failed. *sink* is
         told each event; see :mod:`kvirt.plan.events`.
@@ -93,10 +95,10 @@ class Plans:
         from kvirt.plan.engine import silent
         try:
             opened = self.open_plan(plan, url or inputfile, inputstring=inputstring, overrides=overrides, trust=trust,
-                                    pre=pre)
+                                    pre=pre, compat=compat)
             told = sink or silent
-            summary = (opened.update(opened.diff(), told, parallel=parallel) if update
-                       else opened.create(told, parallel=parallel))
+            summary = (opened.update(opened.diff(prune=prune), told, parallel=parallel) if update
+                       else opened.create(told, parallel=parallel, prune=prune))
         except KvirtError as error:
             return Result.failure(error, plan=plan, newvms=[], existingvms=[], failedvms=[])
         return summary.result(plan)

@@ -83,7 +83,17 @@ class TestSharedKey:
         plan = opened(TWO)
         plan.costs(plan.diff())
         config.preview_vms({'x': {'image': 'debian12', 'sharedkey': True, 'plan': 'shop'}})
+        for item in plan.checked.items.values():
+            config.guest_data(item.name, item.spec, {})  # type: ignore[attr-defined]
         assert not (home / 'plans').exists()
+
+    def test_what_guests_would_be_told_is_shown_without_private_keys(self, guests: dict[str, Guest], home: Path,
+                                                                     config: Kconfig) -> None:
+        own = (home / 'id_ed25519').read_text()
+        for keyword in ('privatekey', 'sharedkey'):
+            told = config.vm_data('x', 'debian12', {keyword: True, 'plan': 'shop', 'keys': [str(home / 'id_ed25519.pub')]})
+            assert 'PRIVATE KEY' not in told['userdata']
+            assert own.splitlines()[1] not in told['userdata']
 
     def test_of_many_at_once_all_have_the_same(self, opened: Opened, guests: dict[str, Guest]) -> None:
         text = '{% for i in range(20) %}\nvm-{{ i }}: {image: debian12, sharedkey: true}\n{% endfor %}\n'

@@ -63,6 +63,13 @@ def test_a_balancer_that_is_a_vm_is_no_surplus(opened: Opened, config: Kconfig, 
     assert {change.action for change in opened(text).diff(prune=True).values()} == {'nothing'}
 
 
+@pytest.mark.parametrize('update', [False, True])
+def test_scripts_say_so_too(update: bool, config: Kconfig) -> None:
+    config.plan('shop', inputstring=WHOLE).expect()
+    config.plan('shop', inputstring=LESS, update=update, prune=True, compat=True, overrides={'threaded': True}).expect()
+    assert [row['name'] for row in config.k.list()] == ['a']
+
+
 def test_its_price_is_not_known(opened: Opened) -> None:
     assert opened(WHOLE).create().ok
     plan = opened('a: {image: debian12}')
