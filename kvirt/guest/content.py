@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kvirt import readers
 from kvirt import spec as specs
 from kvirt.errors import InvalidInput, Problem
 from kvirt.spec import FileSpec, VmSpec
@@ -98,7 +99,7 @@ def template_variables(keywords: Mapping[str, Any], basedir: Path) -> set[str]:
     """
     found: set[str] = set()
     values: dict[str, Any] = {}
-    parsers: dict[str, Callable[[Any], Any]] = {'cmds': specs.texts, 'scripts': specs.texts, 'files': specs.files,
+    parsers: dict[str, Callable[[Any], Any]] = {'cmds': readers.texts, 'scripts': readers.texts, 'files': specs.files,
                                                 'extra_files': specs.files}
     for key, parse in parsers.items():
         try:

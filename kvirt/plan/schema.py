@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from kvirt import spec, units
+from kvirt import readers, spec, units
 from kvirt.base import Options
 from kvirt.base.options import meta_of
 from kvirt.confpools import FILE, KEYS
@@ -84,8 +84,8 @@ _KNOWN: Mapping[str, Schema] = {
 """What several keys share, by the name that it has in the schemas."""
 
 _PARSED: Mapping[Callable[[Any], Any], str] = {
-    spec.texts: 'texts', spec.comma_texts: 'texts', spec.addresses: 'texts', spec.one_mac: 'mac_address',
-    spec.one_address: 'address', spec.rules: 'rules', spec.permissions: 'permissions', spec.content: 'text',
+    readers.texts: 'texts', readers.comma_texts: 'texts', readers.addresses: 'texts', readers.one_mac: 'mac_address',
+    readers.one_address: 'address', readers.rules: 'rules', readers.permissions: 'permissions', readers.content: 'text',
     units.memory_mib: 'size', units.disk_gib: 'size', str: 'anything_short', infrastructure.one_cidr: 'network_address',
     services.ports: 'ports', containers.variables: 'variables', containers.volumes: 'volumes'}
 """What the functions accept that read single keys."""

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 from kvirt.errors import Conflict, InvalidInput, KvirtError, MissingDependency, NotFound, Problem, Unavailable
 from kvirt.plan.kinds.item import Change, Difference, Item, NamedKeys, Tell
+from kvirt.readers import texts
 from kvirt.result import Result
-from kvirt.spec import doc, texts
+from kvirt.spec import doc
 
 ENGINES = ('podman', 'docker')
 _LABEL = 'kvirt.plan'

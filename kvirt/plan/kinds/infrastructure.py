@@ -11,8 +11,9 @@ from kvirt import units
 from kvirt.errors import Conflict, InvalidInput, Problem, TimedOut
 from kvirt.plan.events import Key
 from kvirt.plan.kinds.item import Change, Difference, Item, NamedKeys, Tell, attempt
+from kvirt.readers import texts
 from kvirt.result import Result
-from kvirt.spec import doc, texts
+from kvirt.spec import doc
 from kvirt.wait import until
 
 _FOR_DISKS = 120.0

@@ -17,8 +17,9 @@ from kvirt.plan.events import Key
 from kvirt.plan.ledger import Thing
 from kvirt.plan.parse import KINDS, Entry
 from kvirt.plan.scope import Config, Live, Scope, missing_client
+from kvirt.readers import texts
 from kvirt.result import Result
-from kvirt.spec import doc, texts
+from kvirt.spec import doc
 
 log = logging.getLogger(__name__)
 

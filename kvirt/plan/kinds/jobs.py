@@ -21,8 +21,9 @@ from kvirt.errors import Cancelled, Conflict, InvalidInput, KvirtError, MissingD
 from kvirt.guest.content import gather, template_variables
 from kvirt.plan.events import Key
 from kvirt.plan.kinds.item import Change, Item, Keys, Tell
+from kvirt.readers import texts
 from kvirt.result import Result
-from kvirt.spec import FileSpec, VmSpec, doc, files, texts
+from kvirt.spec import FileSpec, VmSpec, doc, files
 from kvirt.wait import CANCEL
 
 _TAIL = 20

@@ -17,9 +17,10 @@ from kvirt.plan.kinds.item import Change, Difference, Item, NamedKeys, Tell, att
 from kvirt.plan.ledger import Thing
 from kvirt.plan.scope import Config, Scope, missing_client
 from kvirt.profiles import Layer, merge
+from kvirt.readers import one_address, rules, texts
 from kvirt.result import Result
 from kvirt.rules import rules_of
-from kvirt.spec import doc, one_address, rules, texts
+from kvirt.spec import doc
 from kvirt.wait import until
 
 
