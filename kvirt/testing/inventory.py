@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from kvirt.base import Kbase
-from kvirt.errors import KvirtError
+from kvirt.errors import KvirtError, NotFound
 from kvirt.result import Result
 
 Thing = tuple[str, str]
@@ -51,8 +52,9 @@ def _zones(provider: Kbase) -> list[str]:
 
 def _records(provider: Kbase) -> Iterator[str]:
     for zone in _zones(provider):
-        for record in provider.list_dns(zone):
-            yield f"{relative(record['name'], zone)} {zone}"
+        with suppress(NotFound):  # somebody else's, which went meanwhile
+            for record in provider.list_dns(zone):
+                yield f"{relative(record['name'], zone)} {zone}"
 
 
 def relative(name: str, zone: str) -> str:

@@ -71,7 +71,8 @@ def provider(request: pytest.FixtureRequest, harness: Harness, watch: Watch, con
         for operation in marker.args:
             _need(connection, harness, operation)
     yield connection
-    assert tidied(connection, harness) == []
+    left = tidied(connection, harness)
+    assert not left, '; '.join(left)
 
 
 @pytest.fixture
@@ -89,7 +90,8 @@ def stage(harness: Harness) -> Iterator[Stage]:
         pytest.skip('the harness has no stage: no call can be broken here')
     before = stage.left()
     yield stage
-    assert stage.left() == before
+    left = stage.left()
+    assert left == before, f'left behind: {left}'
 
 
 def _need(provider: Kbase, harness: Harness, operation: str) -> None:

@@ -14,6 +14,7 @@ import libvirt
 from kvirt import units
 from kvirt.errors import AlreadyExists, Conflict, NotFound
 from kvirt.names import did_you_mean
+from kvirt.providers.kvm.lookup import still_there
 from kvirt.providers.kvm.networks import Networks
 from kvirt.shapes import DnsRecord
 
@@ -26,8 +27,8 @@ class Dns(Networks):
     def _zones(self) -> dict[str, libvirt.virNetwork]:
         """Return the networks that answer, by zone. Where two have the same domain the first one does."""
         found: dict[str, libvirt.virNetwork] = {}
-        for network in self.libvirt.listAllNetworks(0):
-            described = ET.fromstring(network.XMLDesc(0))
+        known = still_there(self.libvirt.listAllNetworks(0), lambda each: (each, ET.fromstring(each.XMLDesc(0))))
+        for network, described in known:
             if described.find('ip') is None or (dns := described.find('dns')) is not None and dns.get('enable') == 'no':
                 continue
             domain = described.find('domain')

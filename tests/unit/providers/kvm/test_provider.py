@@ -5,7 +5,7 @@ from __future__ import annotations
 import libvirt
 import pytest
 
-from kvirt.errors import InvalidInput, Unavailable
+from kvirt.errors import InvalidInput, NotFound, Unavailable
 from kvirt.providers.kvm import Kvirt, domain
 from kvirt.providers.kvm.connection import KvmOptions, meaning, uri_of
 from kvirt.providers.kvm.netxml import network_element
@@ -135,3 +135,14 @@ def test_capabilities_say_never_with_a_reason():
                                             ('web.img', False), ('_0.img', False)])
 def test_names_of_disks(name, ours):
     assert ours_by_name(name) is ours
+
+
+def test_a_network_that_goes_away_while_all_are_listed_is_left_out(kvm, monkeypatch):
+    kvm.create_network('brief', cidr='10.9.0.0/24', domain='brief.test').expect()
+    listed = kvm.libvirt.listAllNetworks(0)
+    kvm.delete_network('brief').expect()
+    monkeypatch.setattr(kvm.libvirt, 'listAllNetworks', lambda flags: listed)
+    assert 'brief' not in kvm.list_networks()
+    assert 'brief.test' not in kvm.list_dns_zones()
+    with pytest.raises(NotFound, match=r'brief\.test'):
+        kvm.list_dns('brief.test')
