@@ -33,6 +33,10 @@ golden: $(VENV)/ready ## Rewrite the golden files of the tests; read the differe
 docs: $(VENV)/ready ## Generate the reference pages from the tables
 	$(BIN)/python extras/docgen.py
 
+site: $(VENV)/ready ## Build the site of the documentation in build/site; a warning is an error
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # with --quiet, warnings are not even counted
+
 lint: $(VENV)/ready ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/mypy
 
@@ -46,5 +50,5 @@ $(VENV)/ready: setup.py kvirt/providers/catalog.py
 	@extras/quickstart/python-setup $(PYTHON) $(VENV) all,test
 	@touch $@
 
-.PHONY: help quickstart test e2e slow bench golden docs lint live clean
+.PHONY: help quickstart test e2e slow bench golden docs site lint live clean
 .DEFAULT_GOAL := help

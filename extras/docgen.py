@@ -42,7 +42,13 @@ END = '<!-- End of what is generated. -->'
 
 def row(cells: Iterable[Any]) -> str:
     """Return a row of a table."""
-    return '| ' + ' | '.join(str(cell).replace('|', '\\|').replace('\n', ' ') for cell in cells) + ' |'
+    return '| ' + ' | '.join(visible(str(cell)).replace('|', '\\|').replace('\n', ' ') for cell in cells) + ' |'
+
+
+def visible(text: str) -> str:
+    """Return *text* so that what stands in angle brackets is no tag of HTML, which nobody would see."""
+    parts = text.split('`')  # every second one is code, where all is shown as it is
+    return '`'.join(part if index % 2 else part.replace('<', '&lt;') for index, part in enumerate(parts))
 
 
 def listing(titles: Sequence[str], rows: Iterable[Iterable[Any]]) -> list[str]:

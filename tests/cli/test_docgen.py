@@ -43,6 +43,10 @@ def test_the_reference_leaves_nothing_out() -> None:
     assert all(f'\n## {entry.name}\n' in options for entry in CATALOG)
 
 
+def test_what_stands_in_angle_brackets_is_seen(docgen: ModuleType) -> None:
+    assert docgen.row(['/root/<name>', '`<vm>_0` or <x|y>']) == '| /root/&lt;name> | `<vm>_0` or &lt;x\\|y> |'
+
+
 def test_kcli_s_commands_are_all_accounted_for_and_ours_all_named(docgen: ModuleType) -> None:
     page = (REFERENCE / 'kcli.md').read_text()
     rows = docgen.beside_kcli()
