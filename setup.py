@@ -26,7 +26,7 @@ setup(
         'testing': ['pytest>=8,<9.2', 'jsonschema>=4.18'],
         # pytest 9.2 changed how tests are named, and --dist loadgroup of xdist 3.8 does nothing there without a word.
         'test': ['pytest>=8,<9.2', 'hypothesis>=6', 'pytest-timeout>=2', 'pytest-xdist>=3', 'ruff>=0.6', 'mypy>=1.10',
-                 'jsonschema>=4.18', 'moto[server]>=5.2', 'types-PyYAML', 'types-paramiko',
+                 'jsonschema>=4.18', 'moto[server]>=5.2', 'ansible-core>=2.16', 'types-PyYAML', 'types-paramiko',
                  'types-requests', 'types-jsonschema'],
     },
     entry_points={
