@@ -50,6 +50,7 @@ VERBS: dict[str, str] = {
     'info': 'Show all that is known of something',
     'init': 'Write the first configuration',
     'list': 'List things',
+    'mcp': 'Offer kvirt as tools of the Model Context Protocol',
     'rename': 'Rename things',
     'render': 'Expand the templates of a plan',
     'restart': 'Restart VMs',
@@ -68,7 +69,7 @@ VERBS: dict[str, str] = {
 COMMANDS: dict[str, str | dict[str, str]] = {
     'changelog': 'version:changelog', 'clone': 'vms_change:clone',
     'completion': 'completion:script', 'console': 'console:console',
-    'doctor': 'doctor:doctor', 'init': 'init:init',
+    'doctor': 'doctor:doctor', 'init': 'init:init', 'mcp': 'mcp:serve',
     'serial': 'console:serial', 'ssh': 'ssh:ssh', 'scp': 'ssh:scp', 'version': 'version:version',
     'attach': {'floating-ip': 'floating:attach', 'loadbalancer': 'loadbalancers:attach'},
     'create': {'vm': 'vms_create:create', 'vm-data': 'guestdata:of_vm', 'plan-data': 'guestdata:of_plan',
