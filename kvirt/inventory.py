@@ -51,7 +51,7 @@ def hosts(configs: Sequence[Kconfig], wanted: Mapping[str, Any] = _NONE, group_b
     found = [pair for pairs in rows for pair in pairs]
     known = in_parallel(found, lambda pair: _known(*pair), workers=_AT_ONCE)
     reached = in_parallel(zip(found, known, strict=True), lambda both: _reached(both[0][0], both[1]), workers=_AT_ONCE)
-    made = [Host(name, {'ansible_host': f'{name}.invalid', **way, **_told(facts)}, _groups(facts, group_by))
+    made = [Host(name, {'ansible_host': f'{name}.invalid', **_safe({**way, **_told(facts)})}, _groups(facts, group_by))
             for name, way, facts in zip(_names(known), reached, known, strict=True)]
     return sorted(made, key=lambda host: host.name)
 
@@ -73,16 +73,15 @@ def _known(config: Kconfig, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _names(known: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a name for each VM that no other has: its own, and where several bear that, its client and id behind it."""
-    count = Counter(facts['name'] for facts in known)
-    on_client = Counter((facts['name'], facts['client']) for facts in known)
+    """Return a name for each VM that no other has: its own, and where several bear that, its client and id behind it.
 
-    def called(facts: Mapping[str, Any]) -> str:
-        name, client = facts['name'], facts['client']
-        if count[name] == 1:
-            return str(name)
-        return f'{name}.{client}' if on_client[name, client] == 1 else f"{name}.{client}.{facts.get('id')}"
-    return [called(facts) for facts in known]
+    What other programs made may be called anything; of that only letters, digits and ``._-`` are kept.
+    """
+    plain = [re.sub(r'[^A-Za-z0-9._-]', '_', facts['name']) for facts in known]
+    full = [f"{name}.{facts['client']}" for name, facts in zip(plain, known, strict=True)]
+    bearers = Counter([*plain, *full])
+    return [name if bearers[name] == 1 else longer if bearers[longer] == 1 else f"{longer}.{facts.get('id')}"
+            for name, longer, facts in zip(plain, full, known, strict=True)]
 
 
 def _reached(config: Kconfig, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,9 +93,14 @@ def _reached(config: Kconfig, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a VM as variables. What holds a template is left out, since Ansible would carry it out."""
-    shown = {f"kvirt_{re.sub(r'[^A-Za-z0-9_]', '_', key)}": value for key, value in redact_mapping(facts).items()}
-    return {key: value for key, value in shown.items() if not re.search(r'\{\{|\{%|\{#', json.dumps(value, default=str))}
+    """Return the fields of a VM as variables."""
+    return {f"kvirt_{re.sub(r'[^A-Za-z0-9_]', '_', key)}": value for key, value in redact_mapping(facts).items()}
+
+
+def _safe(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *variables* without those that hold a template, since Ansible would carry it out."""
+    return {key: value for key, value in variables.items()
+            if not re.search(r'\{[{%#]', json.dumps(value, default=str))}
 
 
 def _groups(facts: Mapping[str, Any], group_by: Iterable[str]) -> list[str]:

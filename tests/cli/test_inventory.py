@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kvirt.config import Kconfig
-from kvirt.inventory import hosts, inventory
+from kvirt.filters import FIELDS
+from kvirt.inventory import GROUPS, _names, hosts, inventory
 from kvirt.providers import catalog, registry
+from kvirt.version import __version__
 
 from .conftest import ROOT, Run
 
@@ -103,7 +106,22 @@ def test_groups_are_made_of_what_is_wanted(shop: Run) -> None:
         assert set(inventory(hosts([config], {'name': 'db'}, group_by=['plan']))) == {'_meta', 'all', 'plan_my_shop'}
 
 
+def test_names_that_other_programs_gave_are_told_apart_too() -> None:
+    known = [{'name': name, 'client': client, 'id': str(number)} for number, (name, client) in enumerate([
+        ('a b', 'lab'), ('web', 'lab'), ('web', 'lab'), ('web', 'two'), ("{{ lookup('pipe', 'id') }}", 'lab')])]
+    assert _names(known) == ['a_b', 'web.lab.1', 'web.lab.2', 'web.two', '___lookup__pipe____id_____']
+
+
 # Ansible itself
+
+
+def test_the_collection_keeps_up_with_the_library() -> None:
+    folder = ROOT / 'extras' / 'ansible'
+    assert yaml.safe_load((folder / 'galaxy.yml').read_text())['version'] == __version__
+    text = (folder / 'plugins' / 'inventory' / 'kvirt.py').read_text().split('"""')[3]
+    options = yaml.safe_load(text)['options']
+    assert options['group_by']['choices'] == options['group_by']['default'] == list(GROUPS)
+    assert all(field in options['filters']['description'] for field in FIELDS)
 
 
 def ansible(source: Path, home: Path, **env: str) -> Any:
