@@ -9,6 +9,8 @@ here = Path(__file__).parent
 catalog = runpy.run_path(str(here / 'kvirt' / 'providers' / 'catalog.py'))
 version = runpy.run_path(str(here / 'kvirt' / 'version.py'))['__version__']
 
+MCP = ['mcp>=2,<3']
+
 setup(
     name='kvirt',
     version=version,
@@ -22,13 +24,14 @@ setup(
                       'paramiko>=3.4', 'requests>=2.31'],
     extras_require={
         **catalog['extras'](),
+        'mcp': MCP,
         # For authors of providers: the conformance suite, and the judge by vendors' own descriptions.
         'testing': ['pytest>=8,<9.2', 'jsonschema>=4.18'],
         # For the site: make site.
         'docs': ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10'],
         # pytest 9.2 changed how tests are named, and --dist loadgroup of xdist 3.8 does nothing there without a word.
         'test': ['pytest>=8,<9.2', 'hypothesis>=6', 'pytest-timeout>=2', 'pytest-xdist>=3', 'ruff>=0.6', 'mypy>=1.10',
-                 'jsonschema>=4.18', 'moto[server]>=5.2', 'types-PyYAML', 'types-paramiko',
+                 'jsonschema>=4.18', 'moto[server]>=5.2', 'ansible-core>=2.16', *MCP, 'types-PyYAML', 'types-paramiko',
                  'types-requests', 'types-jsonschema'],
     },
     entry_points={

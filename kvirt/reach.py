@@ -102,17 +102,19 @@ class Reach:
         keywords.update(keys=[*own, f'{pair.public} temporary'], nokeys=False)
         return pair.private
 
-    def ssh_target(self, name: str, user: str | None = None, k: Any = None, identity: str | None = None) -> Any:
+    def ssh_target(self, name: str, user: str | None = None, k: Any = None, identity: str | None = None,
+                   known: Mapping[str, Any] | None = None) -> Any:
         """Return how to reach VM *name* by ssh, as a :class:`kvirt.guest.ssh.Target`.
 
         *identity* is a private key file; without it the key of kvirt's home is offered, or what ssh finds by itself.
-        NotFound when there is no such VM, Conflict when it has no address.
+        *known* is what ``info`` told of the VM, where that was asked already. NotFound when there is no such VM, Conflict
+        when it has no address.
         """
         from kvirt.guest.images import login_user
         from kvirt.guest.keys import private_key_for
         from kvirt.guest.ssh import Target
         provider = k or self.k
-        known = provider.info(name)
+        known = known or provider.info(name)
         if not known:
             raise NotFound(f'VM {name} does not exist on client {self.client}')
         if not known.get('ip'):
@@ -125,12 +127,12 @@ class Reach:
                       fingerprint=known.get('hostkey'), identity=str(key) if key else None, jump=self._jump(provider),
                       insecure=not known.get('hostkey') and bool(known.get('insecure')))
 
-    def ansible_host(self, name: str) -> dict[str, Any]:
-        """Return what Ansible has to know to reach VM *name*, whose host key is verified."""
+    def ansible_host(self, name: str, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return what Ansible has to know to reach VM *name*, whose host key is verified; see ``ssh_target``."""
         import shlex
 
         from kvirt.guest import ssh
-        target = self.ssh_target(name)
+        target = self.ssh_target(name, known=known)
         if not target.insecure:
             ssh.learn(target, self.known_hosts)
         return {'ansible_host': target.host, 'ansible_user': target.user, 'ansible_port': target.port,

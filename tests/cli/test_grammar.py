@@ -57,8 +57,9 @@ def test_every_command_has_help_that_ends_with_an_example_of_itself(words: tuple
     assert done.out.splitlines()[2].strip(), 'the help begins with what the command does'
 
 
-LISTS = [words for words in EVERY if words[0] == 'list' and words[1] != 'plan']
-"""Lists that are made by :func:`kvirt.cli.lists.list_command`; that of plans is made with all else of plans."""
+LISTS = [words for words in EVERY if words[0] == 'list' and words[1] not in ('plan', 'inventory')]
+"""Lists that are made by :func:`kvirt.cli.lists.list_command`; that of plans is made with all else of plans, and an
+inventory is no rows, but what Ansible reads."""
 
 
 @pytest.mark.parametrize('words', LISTS, ids=' '.join)

@@ -23,7 +23,8 @@ from kvirt.plan.events import Event, Progress
 Opened = Callable[..., Plan]
 
 SSHD = shutil.which('sshd', path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-ANSIBLE = shutil.which('ansible-playbook')
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+ANSIBLE = shutil.which('ansible-playbook', path=PATH)
 pytestmark = pytest.mark.skipif(not SSHD, reason='no ssh server is installed (openssh-server)')
 
 
@@ -145,6 +146,7 @@ class TestAnsible:
     @pytest.fixture(autouse=True)
     def python(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv('ANSIBLE_PYTHON_INTERPRETER', sys.executable)
+        monkeypatch.setenv('PATH', PATH)
         monkeypatch.setenv('ANSIBLE_HOME', str(tmp_path / 'ansible'))
         monkeypatch.setenv('ANSIBLE_LOCALHOST_WARNING', 'false')
 
