@@ -99,8 +99,8 @@ def plain(error: msgspec.ValidationError) -> str:
 def type_name(hint: Any) -> str:
     """Name a field's type for people: ``whole number``, ``list of text``."""
     simple = {int: 'whole number', float: 'number', str: 'text', bool: 'true or false', Any: 'anything',
-              dict: 'mapping', list: 'list', type(None): 'nothing'}
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+              bytes: 'bytes', dict: 'mapping', list: 'list', type(None): 'nothing'}
+    if typing.is_typeddict(hint) or (isinstance(hint, type) and issubclass(hint, msgspec.Struct)):
         return 'mapping'
     if hint in simple:
         return simple[hint]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kvirt.decode import decode, field_types, plain, type_name
 from kvirt.errors import InvalidInput
+from kvirt.shapes import Rule
 
 
 def even(value: Any) -> int:
@@ -76,5 +77,7 @@ def test_types_have_names_that_people_know() -> None:
     assert names == {'name': 'text', 'size': 'whole number', 'pair': 'whole number', 'kind': 'big or small',
                      'on': 'true or false', 'words': 'list of text'}
     assert type_name(dict[str, str]) == 'mapping'
+    assert type_name(list[Rule]) == 'list of mapping'
+    assert type_name(str | bytes | None) == 'text or bytes'
     assert type_name(tuple[Thing, ...]) == 'list of mapping'
     assert type_name(str | bytes | None) == "text or <class 'bytes'>"
