@@ -71,8 +71,9 @@ class Area:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let a provider in kcli's manner, which overrides public methods, be called through its hooks as well."""
         super().__init_subclass__(**kwargs)
-        for name in _OPERATIONS:
-            if hasattr(cls, name) and _overrides_public(cls, name) and _is_stub(name, getattr(cls, f'_{name}', None)):
+        areas = set(_OPERATIONS.values())
+        for name in {name for base in cls.__mro__ if base not in areas for name in _OPERATIONS.keys() & vars(base).keys()}:
+            if _overrides_public(cls, name) and _is_stub(name, getattr(cls, f'_{name}', None)):
                 setattr(cls, f'_{name}', _hook_for(name, getattr(cls, name)))
 
     def translate(self, error: Exception) -> KvirtError | None:
