@@ -117,7 +117,8 @@ class ContainerItem(Item):
         return bool(self._known())
 
     def made(self, *, unmarked: bool = False) -> bool:
-        return bool((self._known().get('Config') or {}).get('Labels', {}).get(_LABEL) == self.scope.name)
+        labels = (self._known().get('Config') or {}).get('Labels') or {}  # podman says null where there are none
+        return bool(labels.get(_LABEL) == self.scope.name)
 
     def compare(self) -> Change:
         known = self._known()

@@ -1,0 +1,107 @@
+"""Containers of a plan, run by the real podman of this machine, of an image that is made here: nothing is fetched."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kvirt.config import Kconfig
+from kvirt.plan.engine import Plan
+
+pytestmark = pytest.mark.e2e
+
+IMAGE = 'localhost/kvirt-busybox:1'
+CONF = """\
+[containers]
+netns = "host"
+default_ulimits = []
+seccomp_profile = "unconfined"
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+STORAGE = '[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
+
+PLAN = """\
+{name}:
+  type: container
+  image: {image}
+  environment: [COLOUR=red]
+  volumes: ['{folder}:/data']
+  cmds: [/busybox, sh, -c, 'echo $COLOUR > /data/colour; exec /busybox sleep 600']
+"""
+
+Podman = Callable[..., str]
+
+
+@pytest.fixture
+def podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Podman]:
+    """Return a function that asks podman, whose images and containers are a world of their own."""
+    for variable, name, text in (('CONTAINERS_CONF', 'containers.conf', CONF),
+                                 ('CONTAINERS_STORAGE_CONF', 'storage.conf', STORAGE.format(folder=tmp_path))):
+        (tmp_path / name).write_text(text)
+        monkeypatch.setenv(variable, str(tmp_path / name))
+
+    def run(*words: str) -> str:
+        done = subprocess.run(['podman', *words], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, (words, done.stderr)
+        return done.stdout.strip()
+    run('import', str(packed(tmp_path)), IMAGE)
+    yield run
+    run('rm', '-af', '-t', '0')
+
+
+def packed(folder: Path) -> Path:
+    """Return an archive with busybox and the libraries that it needs, at the root of a file system."""
+    busybox, root = str(shutil.which('busybox')), folder / 'root'
+    needs = subprocess.run(['ldd', busybox], capture_output=True, text=True).stdout.split()
+    for library in [word for word in needs if word.startswith('/')]:
+        place = root / library.lstrip('/')
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, place)
+    root.mkdir(exist_ok=True)
+    shutil.copy(busybox, root / 'busybox')
+    return Path(shutil.make_archive(str(folder / 'image'), 'tar', root))
+
+
+def test_the_life_of_a_container(podman: Podman, config: Kconfig, prefix: str, tmp_path: Path) -> None:
+    shared, name = tmp_path / 'shared', f'{prefix}-job'
+    shared.mkdir()
+
+    def opened(image: str = IMAGE) -> Plan:
+        text = PLAN.format(name=name, image=image, folder=shared)
+        return config.open_plan(f'{prefix}-plan', inputstring=text)
+
+    assert [change.action for change in opened().diff().values()] == ['create']
+    made = opened().create()
+    assert made.ok, made.failed
+    podman('exec', name, '/busybox', 'test', '-s', '/data/colour')
+    assert (shared / 'colour').read_text() == 'red\n'
+    assert [change.action for change in opened().diff().values()] == ['nothing']
+    assert opened().create().changed() == []
+    podman('tag', IMAGE, 'localhost/kvirt-other:1')
+    assert [change.action for change in opened('localhost/kvirt-other:1').diff().values()] == ['replace']
+    gone = opened().delete()
+    assert gone.ok, gone.failed
+    assert podman('ps', '-aq') == ''
+
+
+def test_one_that_can_not_start_leaves_nothing_and_says_why(podman: Podman, config: Kconfig, prefix: str) -> None:
+    text = f'{prefix}-bad: {{type: container, image: {IMAGE}, cmds: [/nowhere]}}'
+    made = config.open_plan(f'{prefix}-plan', inputstring=text).create()
+    assert '/nowhere' in made.failed['container', f'{prefix}-bad']['reason']
+    assert podman('ps', '-aq') == ''
+
+
+def test_a_container_of_somebody_else_outlives_the_plan(podman: Podman, config: Kconfig, prefix: str) -> None:
+    name = f'{prefix}-theirs'
+    podman('run', '-d', '--name', name, IMAGE, '/busybox', 'sleep', '600')
+    text = f'{name}: {{type: container, image: {IMAGE}}}'
+    assert config.open_plan(f'{prefix}-plan', inputstring=text).create().changed() == []
+    assert config.open_plan(f'{prefix}-plan', inputstring=text).delete().ok
+    assert podman('ps', '--format', '{{.Names}}') == name
