@@ -292,6 +292,12 @@ class Storage(Lookup):
                      thinpool: str | None = None) -> None:
         self._create_pool_with(name, poolpath, pooltype, user, thinpool, {})
 
+    @classmethod
+    def pool_settings(cls, pooltype: str) -> frozenset[str]:
+        """Return the settings that pools of this type have beside their path."""
+        from kvirt.providers.kvm import pools  # not for a list of VMs
+        return frozenset(pools.SETTINGS[pools.kind_of(pooltype)])
+
     def _create_pool_with(self, name: str, poolpath: str | None, pooltype: str, user: str, thinpool: str | None,
                           overrides: Mapping[str, Any]) -> None:
         from kvirt.providers.kvm import pools  # not for a list of VMs
