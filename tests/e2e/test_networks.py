@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.e2e
 
 BARE: dict[str, Any] = {'virttype': 'qemu', 'cloudinit': False, 'memory': 64, 'numcpus': 1, 'disks': [1]}
 CIDR, CIDR6 = '10.213.77.0/24', 'fd4b:2d5:77::/64'
+
+GOLDEN = Path(__file__).parents[1] / 'unit' / 'providers' / 'kvm' / 'golden'
 
 MODES: dict[str, dict[str, Any]] = {
     'nat': {}, 'isolated': {'nat': False}, 'routed': {'overrides': {'forward_mode': 'routed'}},
@@ -41,6 +44,22 @@ def test_modes(kvm: Kvirt, prefix: str, mode: str, family: str) -> None:
     assert (known['mode'], known['cidr'], known['dhcp']) == (mode, cidr, True)
     assert known.get('dual_cidr') == dual.get('dual_cidr')
     kvm.delete_network(name).expect()
+
+
+@pytest.mark.parametrize('path', sorted(GOLDEN.glob('*.network')), ids=lambda path: path.stem)
+def test_libvirt_takes_every_golden_description(kvm: Kvirt, prefix: str, path: Path) -> None:
+    root = ElementTree.fromstring(path.read_text())
+    name = root.find('name')
+    assert name is not None
+    name.text = f'{prefix}-net'
+    described = to_text(root)
+    network = kvm.libvirt.networkDefineXML(described)
+    kept = ElementTree.fromstring(network.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE))
+    network.undefine()
+    # libvirt adds a uuid, a MAC address and the like. What it does not know it would leave out.
+    assert {each.tag for each in root.iter()} <= {each.tag for each in kept.iter()}
+    for each in root.iter():
+        assert any(each.attrib.items() <= other.attrib.items() for other in kept.iter(each.tag)), each.tag
 
 
 def test_settings(kvm: Kvirt, prefix: str) -> None:
