@@ -64,6 +64,7 @@ VERBS: dict[str, str] = {
     'sync': 'Bring clients to another host, or images to another client',
     'update': 'Change things',
     'version': 'Show the version',
+    'wait': 'Wait until VMs are what they are to become',
 }
 
 COMMANDS: dict[str, str | dict[str, str]] = {
@@ -124,6 +125,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
                'confpool': 'confpools:update',
                'network': 'networks:update', 'nic': 'nics:update', 'disk': 'disks:update',
                'security-group': 'securitygroups:update', 'subnet': 'subnets:update'},
+    'wait': {'vm': 'watch:wait'},
 }
 
 
