@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -118,6 +117,7 @@ class Kconfig(Reach, Plans):
         if not usable:
             raise NotFound(f'group {client.name} has no enabled member')
         if client.algorithm == 'random':
+            import random
             return random.choice(usable)
         counts = {member.name: sum(row['status'] == 'running' for row in self.for_client(member.name).k.list())
                   for member in usable}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass, replace
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 from kvirt.download import file_name
@@ -144,6 +144,6 @@ def _aliases() -> dict[str, str]:
 @functools.cache
 def _table() -> dict[str, Any]:
     import yaml
-    text = resources.files('kvirt.data').joinpath('images.yaml').read_text(encoding='utf-8')
+    text = Path(__file__).parents[1].joinpath('data', 'images.yaml').read_text(encoding='utf-8')
     table: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
     return table
