@@ -112,7 +112,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
              'security-group': 'securitygroups:list_', 'subnet': 'subnets:list_', 'bucket': 'buckets:list_',
              'bucket-file': 'buckets:list_files', 'dns': 'dns:list_', 'dns-zone': 'dns:list_zones',
              'loadbalancer': 'loadbalancers:list_', 'snapshot': 'snapshots:list_',
-             'plan': 'plans:list_', 'plan-snapshot': 'planparts:list_snapshots', 'plan-type': 'planparts:list_types',
+             'plan': 'planparts:list_', 'plan-snapshot': 'planparts:list_snapshots', 'plan-type': 'planparts:list_types',
              'confpool': 'confpools:list_', 'inventory': 'inventory:list_'},
     'rename': {'vm': 'vms_change:rename'},
     'restart': {'vm': 'vms_change:restart', 'plan': 'plans:restart'},

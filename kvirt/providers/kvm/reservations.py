@@ -8,9 +8,9 @@ from __future__ import annotations
 import ipaddress
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import libvirt
+import msgspec
 
 from kvirt.errors import Conflict, InvalidInput
 from kvirt.providers.kvm.dns import Dns
@@ -22,8 +22,7 @@ KEYWORDS = frozenset({'reserveip', 'reservedns'})
 FIELD = 'reserved'
 
 
-@dataclass(frozen=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True):
     """An address of a card of VM *name* on a network."""
 
     network: str
