@@ -164,7 +164,8 @@ def test_what_kclis_own_file_has_in_default_is_warned_of_once(tmp_path, monkeypa
     from kvirt.config import Kconfig
     monkeypatch.setenv('HOME', str(tmp_path))
     (tmp_path / '.kcli').mkdir()
-    (tmp_path / '.kcli' / 'config.yml').write_text('default:\n  bmc_user: me\n  memroy: 4g\n  tunnel: true\na: {type: fake}\n')
+    text = 'default:\n  bmc_user: me\n  memroy: 4g\n  tunnel: true\na: {type: fake}\n'
+    (tmp_path / '.kcli' / 'config.yml').write_text(text)
     settings = Settings(environ={})
     for _ in range(2):
         with Kconfig('a', settings=settings) as config:
