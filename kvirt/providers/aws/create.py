@@ -146,7 +146,7 @@ class Create(CloudDelete, Names, Flavors, Storage, SecurityGroups, Addresses, Dn
                 if disk.size is not None and size < least:
                     raise InvalidInput(f"the root disk of {size} GiB is smaller than image '{spec.image}' of {least} GiB")
                 disks.append(block_device(root['DeviceName'], max(size, least), pool))
-            elif not disk.name:
+            elif not disk.volume:
                 source = root_of(self.image_of(disk.image)) if disk.image else {'Ebs': {}}
                 disks.append(block_device(free_device(each['DeviceName'] for each in disks), size, pool,
                                           source['Ebs'].get('SnapshotId')))
@@ -154,9 +154,10 @@ class Create(CloudDelete, Names, Flavors, Storage, SecurityGroups, Addresses, Dn
 
     def _existing(self, spec: VmSpec) -> list[Volume]:
         """Return the volumes that were there and that the VM gets. NotFound, Conflict."""
-        found = [self.free_volume(disk.name) for disk in spec.disks if disk.name]
+        found = [self.free_volume(disk.volume) for disk in spec.disks if disk.volume]
         if len({each.place for each in found}) > 1:
-            raise Conflict(f"volumes {', '.join(str(disk.name) for disk in spec.disks if disk.name)} are in several zones")
+            named = ', '.join(disk.volume for disk in spec.disks if disk.volume)
+            raise Conflict(f'volumes {named} are in several zones')
         return found
 
     def _attach_existing(self, instance: Mapping[str, Any], volumes: Sequence[Volume]) -> None:
@@ -197,8 +198,9 @@ def _refuse(spec: VmSpec) -> None:
     for key in spec.metadata:
         check_key(key)
     problems = [Problem(f'EC2 can not honour {key} of a disk', 'disks') for disk in spec.disks
-                for key in ('serial', 'wwn', 'interface') if getattr(disk, key) is not None]
-    if spec.disks and spec.disks[0].name:
+                for key in ('serial', 'wwn', 'interface', 'format', 'cache', 'discard', 'shareable')
+                if getattr(disk, key) is not None]
+    if spec.disks and spec.disks[0].volume:
         problems.append(Problem('the root disk is made of the image, and can not be a volume that was there', 'disks'))
     if problems:
         raise InvalidInput(problems)

@@ -9,10 +9,10 @@ import copy
 import ipaddress
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import libvirt
+import msgspec
 
 from kvirt.errors import Conflict, InvalidInput
 from kvirt.providers.kvm.dns import Dns
@@ -25,8 +25,7 @@ KEYWORDS = frozenset({'reserveip', 'reservedns'})
 FIELD = 'reserved'
 
 
-@dataclass(frozen=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True):
     """An address of a card of VM *name* on a network."""
 
     network: str
