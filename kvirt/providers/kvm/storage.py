@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,8 @@ from kvirt.names import did_you_mean
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.lookup import Lookup
 from kvirt.shapes import DiskRow, PoolShape, Status
+
+log = logging.getLogger(__name__)
 
 GIB = 1024**3
 _CHUNK = 1024**2
@@ -73,7 +76,12 @@ class Storage(Lookup):
         if not refresh:
             return None
         for candidate in pools:
-            self.refresh(candidate)
+            try:
+                self.refresh(candidate)
+            except libvirt.libvirtError as error:
+                if pool:
+                    raise
+                log.warning('pool %s can not be read: %s', candidate.name(), error.get_error_message())
         return self.find_volume(name, pool, refresh=False)
 
     @staticmethod
