@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Any
 
 from kvirt.errors import NotFound
-from kvirt.guest import images
 from kvirt.names import did_you_mean
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.account import NAME, Account
@@ -74,10 +73,6 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
         self.untag({tag for tag in volume.native['tags'] or () if marks.from_tags([tag])}, 'volume', volume.id)
 
     # images
-
-    def login_user(self, image: str | None) -> str:
-        """Return root, whom DigitalOcean lets in everywhere; guests that are told by ignition keep their own."""
-        return 'root' if images.kind_of(image or '') == 'cloudinit' else super().login_user(image)
 
     def find_image(self, name: str, arch: str | None = None) -> Any:
         """Return the image with this well-known name, slug, id, or name of ours. NotFound."""

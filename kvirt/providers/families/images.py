@@ -104,6 +104,10 @@ class CloudImages(Machines):
 
     # what a platform may do in another way
 
+    def login_user(self, image: str | None) -> str:
+        told = self.login if images.kind_of(image or '') == 'cloudinit' else None
+        return told or super().login_user(image)
+
     def own_images(self, name: str | None = None) -> Iterable[Image]:
         """Return the account's own images, in all locations; with *name*, those of this name or id suffice."""
         return [image for image in self.read_images() if image.own]

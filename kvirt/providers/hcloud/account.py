@@ -174,7 +174,7 @@ class Account(CloudAccount, s3.KeyedBuckets):
         """Return the thing of *client* with this id or name. NotFound suggests the likely one."""
         found = self.find(client, name)
         if found is None:
-            known = [each.name for each in client.get_all()]
+            known = [each.name for each in client.get_all() if each.name]
             raise errors.NotFound(f'{kind} {name} does not exist{did_you_mean(name, known)}')
         return found
 

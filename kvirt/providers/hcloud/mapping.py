@@ -172,4 +172,5 @@ def balancer(native: Native) -> Balancer:
     public, private = native.public_net, [each.ip for each in native.private_net or ()]
     return Balancer(id=str(native.id), name=native.name, ports=[service.listen_port for service in native.services],
                     ip=public.ipv4.ip if public.enabled else next(iter(private), None),
+                    vms=[str(target.server.id) for target in native.targets if target.type == 'server'],
                     protocol=native.services[0].protocol if native.services else 'tcp', native=native)

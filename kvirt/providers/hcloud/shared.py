@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hcloud.firewalls.domain import FirewallRule
+from hcloud.firewalls import FirewallRule
 
 from kvirt.base import waits
 from kvirt.providers.families import marks
