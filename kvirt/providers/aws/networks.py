@@ -8,10 +8,10 @@ from typing import Any, cast
 from kvirt import units
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
-from kvirt.providers.aws.account import bearing, described, marked, name_of, pages, tags_of, to_tags
-from kvirt.providers.aws.nics import Nics, made_once
+from kvirt.providers.aws.nics import Nics
 from kvirt.providers.aws.vpcs import DEFAULT
 from kvirt.providers.families import boto, cloud
+from kvirt.providers.families.ec2 import bearing, described, made_once, marked, name_of, pages, tags_of, to_tags
 from kvirt.providers.families.marks import MARK, making, new_request
 from kvirt.providers.families.networks import check_overlap, free_range
 from kvirt.shapes import NetworkShape

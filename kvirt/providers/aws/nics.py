@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from kvirt.base import unsupported, waits
 from kvirt.errors import Conflict, InvalidInput, NotFound
 from kvirt.names import did_you_mean
-from kvirt.providers.aws.account import bearing, cards_of, described, marked
+from kvirt.providers.aws.account import cards_of
 from kvirt.providers.aws.securitygroups import SecurityGroups, allowed, to_rules
 from kvirt.providers.aws.vpcs import is_ours, users_of
 from kvirt.providers.families import boto
-from kvirt.providers.families.marks import MARK, making, new_request
+from kvirt.providers.families.ec2 import bearing, described, made_once
+from kvirt.providers.families.marks import making, new_request
 from kvirt.wait import until
 
 T = TypeVar('T')
@@ -108,20 +109,3 @@ class Nics(SecurityGroups):
         if not all(card['User'] or is_ours(card) for card in cards):
             until(lambda: not self.cards_on(where, filters), what=f'{what} being let go of by VMs that were deleted',
                   timeout=_LETS_GO, clock=self.clock)
-
-    def soon(self, call: Callable[[], T]) -> T:
-        """Call as soon as all of EC2 knows what was made a moment ago."""
-        return boto.patiently(call, NotFound, what='what was just made being known', clock=self.clock)
-
-
-def made_once(ec2: Any, kind: str, marks: Mapping[str, str], **arguments: Any) -> dict[str, Any]:
-    """Make a *kind* of thing (``route_table``) and return it. One that an attempt made whose answer was lost is deleted."""
-    word, title = kind.replace('_', '-'), kind.title().replace('_', '')
-    answer = getattr(ec2, f'create_{kind}')(TagSpecifications=marked(word, marks), **arguments)
-    made: dict[str, Any] = answer[title]
-    if boto.retried(answer):
-        native = f'{title}Id'
-        for twin in list(described(ec2, kind, bearing(marks[MARK]))):
-            if twin[native] != made[native]:
-                getattr(ec2, f'delete_{kind}')(**{native: twin[native]})
-    return made

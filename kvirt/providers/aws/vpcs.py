@@ -11,8 +11,9 @@ from typing import Any
 from kvirt import units
 from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.parallel import in_parallel
-from kvirt.providers.aws.account import Account, described, name_of
+from kvirt.providers.aws.account import Account
 from kvirt.providers.families import cloud
+from kvirt.providers.families.ec2 import described, name_of
 from kvirt.providers.families.marks import MARK
 from kvirt.providers.families.memory import Memory
 from kvirt.spec import NetSpec, VmSpec
