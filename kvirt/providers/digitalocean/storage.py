@@ -74,7 +74,7 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
 
     # images
 
-    def find_image(self, name: str, arch: str | None = None) -> Any:
+    def find_image(self, name: str, arch: str | None) -> Any:
         """Return the image with this well-known name, slug, id, or name of ours. NotFound."""
         slug = mapping.slug(name)
         if _SLUG.fullmatch(slug):

@@ -205,7 +205,7 @@ class CloudImages(Machines):
         except NotFound as error:
             raise NotFound(error.reason, hint="'kvirt list image' shows what is there") from None
 
-    def find_image(self, name: str, arch: str | None = None) -> Any:
+    def find_image(self, name: str, arch: str | None) -> Any:
         """Return what a VM is made of: the platform's image with this portable or native name. NotFound, Conflict."""
         return self.image_named(name, arch).native
 

@@ -1,23 +1,17 @@
-"""Bringing a disk image to EBS: its blocks are written into a snapshot, those that hold nothing are left out."""
+"""Images of disks as raw bytes, for platforms that are given them block by block."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from kvirt.errors import InvalidInput, MissingDependency
-from kvirt.parallel import in_parallel
 
-BLOCK = 512 * 1024
 GIB = 1024**3
-_WORKERS = 16
 _BATCH = 256  # blocks that are read ahead, so that a large file is never held in memory
 
 
@@ -47,36 +41,22 @@ def as_raw(content: Path) -> Iterator[Path]:
         yield raw
 
 
-def to_snapshot(ebs: Any, raw: Path, tags: Sequence[Mapping[str, str]], size: int | None = None) -> str:
-    """Write *raw* into a new snapshot for a disk of *size* GiB (that of the file when absent), and return its id."""
-    gib = max(size or 1, -(-raw.stat().st_size // GIB))
-    snapshot = str(ebs.start_snapshot(VolumeSize=gib, Tags=list(tags), Timeout=60)['SnapshotId'])
-
-    def put(block: tuple[int, bytes]) -> None:
-        number, data = block
-        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        ebs.put_snapshot_block(SnapshotId=snapshot, BlockIndex=number, BlockData=data, DataLength=BLOCK, Checksum=digest,
-                               ChecksumAlgorithm='SHA256')
-
-    written = 0
-    with raw.open('rb') as file:
-        for batch in _batches(file):
-            in_parallel(batch, put, workers=_WORKERS)
-            written += len(batch)
-    ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=written)
-    return snapshot
+def gib_of(raw: Path) -> int:
+    """Return the size of a disk in whole GiB."""
+    return -(-raw.stat().st_size // GIB)
 
 
-def _batches(file: Any) -> Iterator[list[tuple[int, bytes]]]:
-    """Yield the blocks with content, numbered, some at a time."""
+def blocks_of(raw: Path, size: int) -> Iterator[list[tuple[int, bytes]]]:
+    """Yield the blocks of *size* bytes that hold something, numbered, some at a time; the last one is filled up."""
     batch: list[tuple[int, bytes]] = []
     number = 0
-    while data := file.read(BLOCK):
-        if data.strip(b'\0'):
-            batch.append((number, data.ljust(BLOCK, b'\0')))
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-        number += 1
+    with raw.open('rb') as file:
+        while data := file.read(size):
+            if data.strip(b'\0'):
+                batch.append((number, data.ljust(size, b'\0')))
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+            number += 1
     if batch:
         yield batch
