@@ -125,10 +125,8 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
                 self.drop(f"/images/{image['id']}")
 
     def copy_disk(self, machine: Machine, wanted: NewImage) -> None:
-        self._copy(machine, wanted.name)
-
-    def _copy(self, machine: Machine, name: str) -> None:
-        self.acted(f'copying the disk of VM {machine.name}', f'/droplets/{machine.id}', _LONG, type='snapshot', name=name)
+        self.acted(f'copying the disk of VM {machine.name}', f'/droplets/{machine.id}', _LONG, type='snapshot',
+                   name=wanted.name)
 
     # snapshots
 
@@ -141,7 +139,7 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
                 for each in sorted(found, key=lambda each: (each['created_at'], int(each['id'])))]
 
     def take_snapshot(self, machine: Machine, name: str, request: str) -> None:
-        self._copy(machine, f'{machine.name}{_AT}{name}')
+        self.copy_disk(machine, NewImage(name=f'{machine.name}{_AT}{name}', fields={}))
 
     def drop_snapshot(self, snapshot: Snapshot) -> None:
         self.drop(f'/snapshots/{snapshot.id}')

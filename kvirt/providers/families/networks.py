@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
 
@@ -26,7 +26,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     cidr: str
     row: NetworkShape
-    """What ``list_networks`` tells of it."""
+    """What ``list_networks`` tells of it, without what is None."""
 
     place: str = ''
     fields: Mapping[str, str] = {}
@@ -143,8 +143,9 @@ class Networks(Machines):
             self.change_network(network, fields, overrides)
 
     def _list_networks(self) -> dict[str, NetworkShape]:
-        return {network.name: network.row for network in sorted(filter(self.network_in_sight, self.read_networks()),
-                                                                key=lambda network: network.name)}
+        seen = sorted(filter(self.network_in_sight, self.read_networks()), key=lambda network: network.name)
+        return {network.name: cast(NetworkShape, {key: value for key, value in network.row.items() if value is not None})
+                for network in seen}
 
     def _network_ports(self, name: str) -> list[str]:
         return sorted(member.name for member in self.network_members(self.network_named(name)) if member.is_vm)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 
 from hcloud import images as sdk_images
@@ -102,11 +102,7 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
         return self.image_behind(machine.fields.get('image') or machine.image)
 
     def copy_disk(self, machine: Machine, wanted: NewImage) -> None:
-        self._copy(machine, wanted.name, wanted.fields)
-
-    def _copy(self, machine: Machine, description: str, fields: Mapping[str, str]) -> None:
-        """Make an image of the root disk of a VM."""
-        self.done(machine.native.create_image(description, 'snapshot', marks.to_labels(fields)).action)
+        self.done(machine.native.create_image(wanted.name, 'snapshot', marks.to_labels(wanted.fields)).action)
 
     # snapshots
 
@@ -115,7 +111,8 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
         return [mapping.snapshot(image) for image in sorted(found, key=lambda image: image.id)]
 
     def take_snapshot(self, machine: Machine, name: str, request: str) -> None:
-        self._copy(machine, f'{machine.name} {name}', {marks.MARK: request, _VM: machine.id, SNAPSHOT: name})
+        fields = {marks.MARK: request, _VM: machine.id, SNAPSHOT: name}
+        self.copy_disk(machine, NewImage(name=f'{machine.name} {name}', fields=fields))
 
     def drop_snapshot(self, snapshot: Snapshot) -> None:
         self.gone(snapshot.native)
