@@ -142,8 +142,8 @@ def test_a_provider_is_a_client_by_its_own_name(tmp_path) -> None:
         Kconfig('hcloud', settings=Settings(tmp_path, environ={})).k  # noqa: B018
 
 
-UNFIT = ("default:\n  client: cloud\n  nested: false\n  ports: [80]\n  memory: 1g\n"
-         "cloud:\n  type: digitalocean\n  token: x\n")
+UNFIT = ('default:\n  client: cloud\n  nested: false\n  ports: [80]\n  memory: 1g\n'
+         'cloud:\n  type: digitalocean\n  token: x\n')
 
 
 def test_a_default_is_no_demand_on_platforms_that_do_not_honour_it(tmp_path, caplog) -> None:
@@ -164,7 +164,8 @@ def test_what_kclis_own_file_has_in_default_is_warned_of_once(tmp_path, monkeypa
     from kvirt.config import Kconfig
     monkeypatch.setenv('HOME', str(tmp_path))
     (tmp_path / '.kcli').mkdir()
-    (tmp_path / '.kcli' / 'config.yml').write_text('default:\n  bmc_user: me\n  memroy: 4g\n  tunnel: true\na: {type: fake}\n')
+    text = 'default:\n  bmc_user: me\n  memroy: 4g\n  tunnel: true\na: {type: fake}\n'
+    (tmp_path / '.kcli' / 'config.yml').write_text(text)
     settings = Settings(environ={})
     for _ in range(2):
         with Kconfig('a', settings=settings) as config:
