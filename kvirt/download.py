@@ -95,6 +95,17 @@ def downloaded(url: str, *, folder: Path | None = None, keep: Path | None = None
         yield partial.path
 
 
+def checksum_of(url: str, checksums: str, clock: Clock = SYSTEM) -> sums.Checksum:
+    """Return the checksum that the file at *url* must have, which *checksums* is or lists. NotFound, InvalidInput."""
+    if not sums.is_url(checksums):
+        return sums.parse(checksums)
+    from kvirt.partial import Partial
+    with Partial.of(checksums) as listing:
+        _fetch(checksums, listing, None, clock, _only_lists)
+        text = listing.path.read_text(errors='replace')
+    return sums.find(text, file_name_packed(url), checksums, alone=checksums.startswith(f'{url}.'))
+
+
 class _Wanted:
     """The checksum that a file must have, known before it is fetched."""
 
@@ -103,14 +114,7 @@ class _Wanted:
         self.checksum = self._read()
 
     def _read(self) -> sums.Checksum:
-        if not sums.is_url(self.text):
-            return sums.parse(self.text)
-        from kvirt.partial import Partial
-        with Partial.of(self.text) as listing:
-            _fetch(self.text, listing, None, self.clock, _only_lists)
-            text = listing.path.read_text(errors='replace')
-        alone = self.text.startswith(f'{self.url}.')
-        return sums.find(text, file_name_packed(self.url), self.text, alone=alone)
+        return checksum_of(self.url, self.text, self.clock)
 
     def check(self, path: Path) -> None:
         """Raise InvalidInput when the file at *path* is another one.
@@ -142,12 +146,12 @@ def _fetch(url: str, partial: Partial, progress: Progress | None, clock: Clock,
         try:
             trouble = _go_on(url, partial, progress, admit)
         except requests.exceptions.SSLError as error:
-            raise Unavailable(f'{url} can not be trusted: {_cause(error)}') from None
+            raise Unavailable(f'{url} can not be trusted: {cause(error)}') from None
         except requests.exceptions.InvalidURL as error:
             raise InvalidInput(f"'{url}' can not be downloaded: {error}") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, Unavailable) as error:
             cut = partial.size and partial.total and partial.size < partial.total
-            trouble = _ended(partial) if cut and not isinstance(error, Unavailable) else _cause(error)
+            trouble = _ended(partial) if cut and not isinstance(error, Unavailable) else cause(error)
         if not trouble:
             return
         failed = 0 if partial.size > furthest else failed + 1
@@ -195,7 +199,7 @@ def _ended(partial: Partial) -> str:
     return f'the connection ended after {partial.size} of {partial.total} bytes'
 
 
-def _cause(error: Exception) -> str:
+def cause(error: Exception) -> str:
     """Return what an exception of requests or urllib3 says at its innermost, which is what people need to know."""
     inner: object = error
     while isinstance(inner, Exception):

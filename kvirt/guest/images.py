@@ -99,7 +99,7 @@ def need(short: str, arch: str) -> Image:
 
 def described(name: str, row: dict[str, Any], arch: str) -> Image:
     """Return the image that a row of the table describes for one of its architectures."""
-    words = {'arch': row['arch'][arch]}
+    words = row['arch'][arch] if isinstance(row['arch'][arch], dict) else {'arch': row['arch'][arch]}
     url = row['url'].format_map(words)
     checksums = row.get('checksums')
     if checksums and '://' not in checksums:
@@ -125,6 +125,12 @@ def checksums_of(short: str | None, url: str) -> str | None:
 def names() -> list[str]:
     """Return the short names of the well-known images, sorted."""
     return sorted(_table()['images'])
+
+
+def published(table: dict[str, Any] | None = None) -> list[Image]:
+    """Return the well-known images of all architectures; of another *table* (its images by name) when given."""
+    rows = _table()['images'] if table is None else table
+    return [described(name, row, arch) for name, row in sorted(rows.items()) for arch in row['arch']]
 
 
 def well_known() -> list[dict[str, Any]]:
