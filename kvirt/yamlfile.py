@@ -186,13 +186,14 @@ def edit_section(text: str, name: str, values: Any | None) -> str:
     return ''.join(lines[:first]) + block + ''.join(lines[last:])
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all, readable by its owner only."""
+def write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file as a whole or not at all, readable by its owner only, unless *mode* says otherwise."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     import tempfile
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
     try:
         with os.fdopen(handle, 'w', encoding='utf-8') as file:
+            os.fchmod(file.fileno(), mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
