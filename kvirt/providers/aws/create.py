@@ -92,8 +92,9 @@ class Create(Orphans, LooseNames, Flavors, Storage, SecurityGroups, Keys, Addres
         for key in spec.metadata:
             self.check_field(key)
         problems = [Problem(f'EC2 can not honour {key} of a disk', 'disks') for disk in spec.disks
-                    for key in ('serial', 'wwn', 'interface') if getattr(disk, key) is not None]
-        if spec.disks and spec.disks[0].name:
+                    for key in ('serial', 'wwn', 'interface', 'format', 'cache', 'discard', 'shareable')
+                    if getattr(disk, key) is not None]
+        if spec.disks and spec.disks[0].volume:
             problems.append(Problem('the root disk is made of the image, and can not be a volume that was there', 'disks'))
         if problems:
             raise InvalidInput(problems)
@@ -115,9 +116,9 @@ class Create(Orphans, LooseNames, Flavors, Storage, SecurityGroups, Keys, Addres
 
     def planned(self, vm: str, spec: VmSpec, flavor: Flavor, place: str) -> tuple[list[Volume], dict[str, int]]:
         """Return the volumes that were there and that the VM gets: all others are made with it. NotFound, Conflict."""
-        found = [self.free_volume(disk.name) for disk in spec.disks if disk.name]
+        found = [self.free_volume(disk.volume) for disk in spec.disks if disk.volume]
         if len({each.place for each in found}) > 1:
-            raise Conflict(f"volumes {', '.join(str(disk.name) for disk in spec.disks if disk.name)} are in several zones")
+            raise Conflict(f"volumes {', '.join(disk.volume for disk in spec.disks if disk.volume)} are in several zones")
         return found, {}
 
     def named_groups(self, names: Sequence[str]) -> tuple[()]:
@@ -147,7 +148,7 @@ class Create(Orphans, LooseNames, Flavors, Storage, SecurityGroups, Keys, Addres
                 if disk.size is not None and size < least:
                     raise InvalidInput(f"the root disk of {size} GiB is smaller than image '{spec.image}' of {least} GiB")
                 disks.append(block_device(root['DeviceName'], max(size, least), pool))
-            elif not disk.name:
+            elif not disk.volume:
                 source = root_of(self.image_of(disk.image)) if disk.image else {'Ebs': {}}
                 disks.append(block_device(free_device(each['DeviceName'] for each in disks), size, pool,
                                           source['Ebs'].get('SnapshotId')))

@@ -50,7 +50,8 @@ _KINDS = {code: kind for kind, codes in _MEANINGS.items() for code in codes}
 class HcloudOptions(Options, frozen=True, kw_only=True):
     """The keys that a client of Hetzner Cloud may have in config.yml."""
 
-    token: Annotated[str, option('API token of the project, with read and write', secret=True, env=('HCLOUD_TOKEN',))]
+    token: Annotated[str, option('API token of the project, with read and write', secret=True, env=('HCLOUD_TOKEN',),
+                                  kcli='apikey')]
     location: Annotated[str, option("Where VMs are made and looked for; 'all' looks everywhere, and makes them where their "
                                     'flavor is to be had')] = EVERYWHERE
     network: Annotated[str | None, option('Private network that the name default stands for; none when absent')] = None
