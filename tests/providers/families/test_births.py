@@ -225,6 +225,19 @@ def test_what_a_maker_that_is_gone_left_behind_is_found_and_removed(whole: bool)
     assert cloud.list_orphans() == []
 
 
+def test_a_group_that_is_still_held_is_not_told_to_be_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = Cloud()
+    left = {marks.MARK: 'shared', marks.MAKER: LONG_GONE}
+    cloud.kept_groups['g9'] = Group(id='g9', name='old', rules=[], fields=left)
+
+    def held(group: Group) -> None:
+        raise Conflict('its VM is going away')
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud, 'drop_group', held)
+        assert ok(cloud.delete_orphans())['deleted'] == []
+    assert [orphan['name'] for orphan in ok(cloud.delete_orphans())['deleted']] == ['old']
+
+
 def test_a_list_of_orphans_asks_for_vms_only_when_it_has_to() -> None:
     cloud = Cloud()
     asked: list[str] = []
