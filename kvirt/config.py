@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kvirt import redact
-from kvirt.base.options import decode_options, meta_of
+from kvirt.base.options import decode_options, meant, meta_of
 from kvirt.copies import DISTINCT, copy_names, copy_values
 from kvirt.decode import field_types
 from kvirt.errors import AlreadyExists, InvalidInput, KvirtError, NotFound, Problem, Unavailable
@@ -60,6 +59,7 @@ class Kconfig(Reach, Plans):
                  zone: str | None = None, namespace: str | None = None, resource_group: str | None = None,
                  settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+        self.settings.check_defaults()
         self.debug = debug
         self.clients = self.settings.select(client)
         if not self.clients:
@@ -118,6 +118,7 @@ class Kconfig(Reach, Plans):
         if not usable:
             raise NotFound(f'group {client.name} has no enabled member')
         if client.algorithm == 'random':
+            import random
             return random.choice(usable)
         counts = {member.name: sum(row['status'] == 'running' for row in self.for_client(member.name).k.list())
                   for member in usable}
@@ -142,7 +143,7 @@ class Kconfig(Reach, Plans):
         known = set(field_types(struct)) if struct else set(inspect.signature(provider).parameters)
         mine = {key: self.settings.expand(value, name, key) for key, value in section.items() if key in known}
         mine.update({key: value for key, value in self._given.items() if key in known})
-        problems = [Problem(f"unknown key '{key}' in client {name}{did_you_mean(key, [*known, *GENERIC, *KEYWORDS])}",
+        problems = [Problem(f"unknown key '{key}' in client {name}{meant(struct, key, [*known, *GENERIC, *KEYWORDS])}",
                             self.settings.where(name, key))
                     for key in section if key not in known and key not in GENERIC and not is_keyword(key)]
         if problems and not self.settings.compat:
@@ -187,7 +188,8 @@ class Kconfig(Reach, Plans):
 
     def layers(self) -> list[Layer]:
         """Return what the configuration says of all VMs of this client, as layers."""
-        return self.settings.layers(self._section, frozenset(KEYWORDS))
+        useless = SPECIAL - getattr(self.provider, 'honours', SPECIAL)
+        return self.settings.layers(self._section, frozenset(KEYWORDS), useless)
 
     def decoded(self, name: str, merged: Merged, basedir: str | Path) -> tuple[dict[str, Any], dict[str, Any], VmSpec]:
         """Return the keywords of VM *name*, the values that only its templates use, and the keywords decoded.

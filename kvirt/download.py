@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import hashlib
-import lzma
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +17,8 @@ Progress = Callable[[int, int | None], None]
 _TIMEOUT = (10, 60)  # seconds to connect, and between two packets
 _TRIES = 5
 _CHUNK = 1024**2
-_UNPACK: dict[str, Callable[[Path], Any]] = {'.gz': gzip.open, '.xz': lzma.open, '.bz2': bz2.open}
+_UNPACK = {'.gz': 'gzip', '.xz': 'lzma', '.bz2': 'bz2'}
+"""The module that unpacks each kind of file. Names of files are asked of more often than files are unpacked."""
 
 
 def file_name(url: str) -> str:
@@ -45,6 +40,7 @@ def local_copy(url: str, *, folder: Path | None = None, checksums: str | None = 
     *folder* is where temporary files go. *checksums* is the URL of a list such as SHA256SUMS; a content that does not
     match is InvalidInput. NotFound, Unauthorized and Unavailable tell the fate of the request.
     """
+    import tempfile
     with tempfile.TemporaryDirectory(prefix='.kvirt-', dir=folder) as temporary:
         if re.match(r'https?://[^/]', url):
             fetched = Path(temporary, 'fetched')
@@ -62,12 +58,20 @@ def local_copy(url: str, *, folder: Path | None = None, checksums: str | None = 
             yield fetched
             return
         unpacked = Path(temporary, 'unpacked')
-        try:
-            with _UNPACK[suffix](fetched) as source, unpacked.open('wb') as target:
-                shutil.copyfileobj(source, target, _CHUNK)
-        except (OSError, EOFError, lzma.LZMAError) as error:
-            raise InvalidInput(f'{url} can not be unpacked: {error}') from None
+        _unpack(url, suffix, fetched, unpacked)
         yield unpacked
+
+
+def _unpack(url: str, suffix: str, fetched: Path, unpacked: Path) -> None:
+    import importlib
+    import lzma
+    import shutil
+    packer: Any = importlib.import_module(_UNPACK[suffix])
+    try:
+        with packer.open(fetched) as source, unpacked.open('wb') as target:
+            shutil.copyfileobj(source, target, _CHUNK)
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise InvalidInput(f'{url} can not be unpacked: {error}') from None
 
 
 def file_name_packed(url: str) -> str:
@@ -120,6 +124,8 @@ def _check(url: str, status: int) -> None:
 
 
 def _verify(fetched: Path, url: str, checksums: str, clock: Clock) -> None:
+    import hashlib
+    import tempfile
     with tempfile.TemporaryDirectory(prefix='kvirt-') as temporary:
         listing = Path(temporary, 'sums')
         _fetch(checksums, listing, None, clock)

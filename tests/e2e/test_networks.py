@@ -128,7 +128,6 @@ def test_addresses_are_reserved_and_given_back(kvm: Kvirt, prefix: str) -> None:
     kvm.clone(vm, f'{prefix}-c').expect()
     kvm.delete(f'{prefix}-c').expect()
     kvm.rename(vm, f'{prefix}-d').expect()
-    assert len(hosts(kvm, net)[0]) == 1
     kvm.delete(f'{prefix}-d').expect()
     assert hosts(kvm, net) == ([], [])
     card |= {'ip': str(ipaddress.ip_network(CIDR6)[9]), 'netmask': 64}
@@ -137,6 +136,69 @@ def test_addresses_are_reserved_and_given_back(kvm: Kvirt, prefix: str) -> None:
     kvm.delete(vm).expect()
     assert hosts(kvm, net) == ([], [])
     kvm.delete_network(net).expect()
+
+
+def test_what_is_reserved_bears_the_name_that_a_vm_gets(kvm: Kvirt, prefix: str) -> None:
+    net, old, new = f'{prefix}-net', f'{prefix}-old', f'{prefix}-new'
+    first, second = '10.213.77.9', str(ipaddress.ip_network(CIDR6)[9])
+    mac = '52:54:00:12:34:57'
+    kvm.create_network(net, cidr=CIDR, domain='lab.test', overrides={'dual_cidr': CIDR6}).expect()
+    cards = [{'name': net, 'ip': first, 'netmask': 24, 'mac': mac}, {'name': net, 'ip': second, 'netmask': 64}]
+    kvm.create(old, **BARE, start=False, nets=cards, reserveip=True, reservedns=True).expect()
+    kvm.reserve_dns(f'{prefix}-alias', domain='lab.test', ip=first).expect()
+    before = hosts(kvm, net)
+
+    kvm.reserve_dns(new, domain='lab.test', ip='10.213.77.10').expect()
+    taken = kvm.rename(old, new)
+    assert taken['error'] == 'AlreadyExists' and f'{new}.lab.test' in taken['reason']
+    assert kvm.exists(old) and not kvm.exists(new)
+    kvm.delete_dns(new, 'lab.test').expect()
+    assert hosts(kvm, net) == before
+
+    kvm.rename(old, new).expect()
+    kept, answers = hosts(kvm, net)
+    assert sorted(kept, key=len) == [{'name': new, 'ip': second}, {'mac': mac, 'name': new, 'ip': first}]
+    alias = [f'{prefix}-alias', f'{prefix}-alias.lab.test']
+    assert sorted(answers) == sorted([new, f'{new}.lab.test', *alias, new, f'{new}.lab.test'])
+    kvm.delete(new).expect()
+    assert hosts(kvm, net) == ([], alias)
+    kvm.delete_network(net).expect()
+
+
+def test_a_rename_that_fails_leaves_every_name_as_it_was(kvm: Kvirt, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, vm, new = f'{prefix}-net', f'{prefix}-a', f'{prefix}-b'
+    kvm.create_network(net, cidr=CIDR, domain='lab.test').expect()
+    card = {'name': net, 'ip': '10.213.77.9', 'netmask': 24}
+    kvm.create(vm, **BARE, start=False, nets=[card], reserveip=True, reservedns=True).expect()
+    before, amend, calls = hosts(kvm, net), kvm.amend, []
+
+    def failing(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == limit:
+            raise Conflict('the network is busy')
+        amend(*arguments)
+    monkeypatch.setattr(kvm, 'amend', failing)
+    for limit in (2, 4):  # when the new entry of DHCP was to be made, and that of DNS
+        calls.clear()
+        refused = kvm.rename(vm, new)
+        assert refused['error'] == 'Conflict' and 'busy' in refused['reason']
+        assert len(calls) >= limit and hosts(kvm, net) == before
+        assert kvm.exists(vm) and not kvm.exists(new)
+    kvm.delete(vm).expect()
+    assert hosts(kvm, net) == ([], [])
+    kvm.delete_network(net).expect()
+
+
+def test_names_are_kept_by_networks_of_one_domain(kvm: Kvirt, prefix: str) -> None:
+    first, second, vm = f'{prefix}-net', f'{prefix}-net2', f'{prefix}-a'
+    kvm.create_network(first, cidr=CIDR, domain='lab.test').expect()
+    kvm.create_network(second, cidr='10.213.78.0/24', domain='lab.test').expect()
+    kvm.create(vm, **BARE, start=False, nets=[{'name': second, 'ip': '10.213.78.9', 'netmask': 24}],
+               reservedns=True).expect()
+    assert hosts(kvm, second)[1] == [vm, f'{vm}.lab.test'] and hosts(kvm, first)[1] == []
+    kvm.delete(vm).expect()
+    for each in (first, second):
+        kvm.delete_network(each).expect()
 
 
 @pytest.mark.parametrize(('keywords', 'fragment'), [

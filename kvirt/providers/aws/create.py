@@ -75,6 +75,7 @@ class Create(Births, LooseNames, Flavors, Storage, SecurityGroups, Keys, Address
     user_data_limit = 16384
     refused = {**{key: why for key, why in NO_HYPERVISOR.items() if key != 'pool'},
                'diskinterface': 'it decides how disks are connected'}
+    honoured_of_cards = None
 
     @waits
     def _create(self, name: str, spec: VmSpec, guest: Guest) -> Mapping[str, Any] | None:
@@ -107,8 +108,9 @@ class Create(Births, LooseNames, Flavors, Storage, SecurityGroups, Keys, Address
         for key in spec.metadata:
             self.check_field(key)
         problems = [Problem(f'EC2 can not honour {key} of a disk', 'disks') for disk in spec.disks
-                    for key in ('serial', 'wwn', 'interface') if getattr(disk, key) is not None]
-        if spec.disks and spec.disks[0].name:
+                    for key in ('serial', 'wwn', 'interface', 'format', 'cache', 'discard', 'shareable')
+                    if getattr(disk, key) is not None]
+        if spec.disks and spec.disks[0].volume:
             problems.append(Problem('the root disk is made of the image, and can not be a volume that was there', 'disks'))
         if problems:
             raise InvalidInput(problems)
@@ -131,16 +133,17 @@ class Create(Births, LooseNames, Flavors, Storage, SecurityGroups, Keys, Address
 
     def planned(self, vm: str, spec: VmSpec, flavor: Flavor, place: str) -> tuple[list[Volume], dict[str, int]]:
         """Return the volumes that were there and that the VM gets: all others are made with it. NotFound, Conflict."""
-        found = [self.free_volume(disk.name) for disk in spec.disks if disk.name]
+        named = [disk.volume for disk in spec.disks if disk.volume]
+        found = [self.free_volume(each) for each in named]
         if len({each.place for each in found}) > 1:
-            raise Conflict(f"volumes {', '.join(str(disk.name) for disk in spec.disks if disk.name)} are in several zones")
+            raise Conflict(f"volumes {', '.join(named)} are in several zones")
         return found, {}
 
     def named_groups(self, names: Sequence[str]) -> tuple[()]:
         """Return none: groups belong to a network, so each card has its own; see ``groups_for``."""
         return ()
 
-    def find_image(self, name: str, arch: str | None) -> Native:
+    def find_image(self, name: str, arch: str | None = None) -> Native:
         return self.image_of(name, arch or 'x86_64')
 
     def needs_of(self, draft: Draft) -> Needs:
@@ -163,7 +166,7 @@ class Create(Births, LooseNames, Flavors, Storage, SecurityGroups, Keys, Address
                 if disk.size is not None and size < least:
                     raise InvalidInput(f"the root disk of {size} GiB is smaller than image '{spec.image}' of {least} GiB")
                 disks.append(block_device(root['DeviceName'], max(size, least), pool))
-            elif not disk.name:
+            elif not disk.volume:
                 source = root_of(self.image_of(disk.image)) if disk.image else {'Ebs': {}}
                 disks.append(block_device(free_device(each['DeviceName'] for each in disks), size, pool,
                                           source['Ebs'].get('SnapshotId')))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.domain import DiskView, Domain, Host, Journal, Nic, NicView, read
@@ -187,5 +187,5 @@ def test_journal_of_a_stranger_is_not_ours() -> None:
 
 def test_seed_pool_is_that_of_the_seed_only() -> None:
     journal = Journal('done', '', 0, '', '', (('default', 'web_0.img'),))
-    assert replace(read(KCLI), journal=journal).seed_pool is None
+    assert structs.replace(read(KCLI), journal=journal).seed_pool is None
     assert read(KCLI).seed_pool is None
