@@ -352,22 +352,19 @@ class Kconfig(Reach, Plans):
 
     def download_image(self, image: str | None = None, url: str | None = None, pool: str | None = None,
                        name: str | None = None, size: int | None = None, cmds: Sequence[str] = (),
-                       arch: str | None = None, progress: Callable[[int, int | None], None] | None = None) -> Result:
+                       arch: str | None = None, progress: Callable[[int, int | None], None] | None = None,
+                       checksum: str | None = None) -> Result:
         """Bring a well-known *image* (``debian12``), or the one at *url*, to *pool*, under *name* or its own name."""
         from kvirt.guest import images
         try:
             provider = self.k
             if not url:
-                known = images.find(image or '', arch or getattr(provider, 'arch', None) or 'x86_64')
-                if known is None:
-                    raise NotFound(f"there is no well-known image '{image}'{did_you_mean(image or '', images.names())}",
-                                   hint='Any other one can be had with its URL')
-                known = images.current(known)
+                known = images.current(images.need(image or '', arch or getattr(provider, 'arch', None) or 'x86_64'))
                 url, name = known.url, name or known.file or None
         except KvirtError as error:
             return Result.failure(error)
         return Result.of(provider.add_image(url, pool=pool, short=image, cmds=cmds, name=name, size=size,
-                                            progress=progress))
+                                            progress=progress, checksum=checksum))
 
     def _context(self, provider: Any, extra: Mapping[str, Any], basedir: str | Path) -> dict[str, Any]:
         """Return what ``create`` of our own providers takes beside keywords; one in kcli's manner takes overrides."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kvirt.errors import InvalidInput, MissingDependency
+from kvirt.providers.families import diskfile
 
 GIB = 1024**3
 _BATCH = 256  # blocks that are read ahead, so that a large file is never held in memory
@@ -21,11 +22,9 @@ def as_raw(content: Path) -> Iterator[Path]:
 
     InvalidInput for what is no image, MissingDependency without qemu-img.
     """
+    diskfile.read(content, content.name)
     with content.open('rb') as file:
         head = file.read(512)
-    if len(head) < 512 or head.lstrip()[:1] == b'<':
-        raise InvalidInput(f'{content.name} is not an image of a disk',
-                           hint='Is it a web page? Give the URL of the file itself')
     if not head.startswith((b'QFI\xfb', b'KDMV', b'vhdxfile')):
         yield content
         return

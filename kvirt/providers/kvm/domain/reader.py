@@ -191,13 +191,14 @@ def _nic(index: int, element: Element) -> NicView:
     mac, model = element.find('mac'), element.find('model')
     kind = element.get('type', '')
     origin = source.attrib if source is not None else {}
+    network = origin.get('network')  # also where the network is a bridge or a device of the host, and so the card's type
     return NicView(
         device=f'eth{index}',
         target=target.get('dev', '') if target is not None else '',
         mac=mac.get('address', '').lower() if mac is not None else '',
         type=kind,
-        network=origin.get('network') if kind == 'network' else None,
-        bridge=origin.get('bridge') if kind == 'bridge' else None,
+        network=network,
+        bridge=origin.get('bridge') if kind == 'bridge' and network is None else None,
         model=model.get('type', '') if model is not None else '')
 
 

@@ -141,6 +141,16 @@ def test_what_was_built_is_read() -> None:
     assert view.agent and not view.uefi
 
 
+@pytest.mark.parametrize(('kind', 'source', 'place'), [
+    ('network', 'network="lab" portid="x" bridge="virbr1"', ('lab', None)),
+    ('bridge', 'network="lab" portid="x" bridge="br0"', ('lab', None)),  # a network that is a bridge of the host
+    ('direct', 'network="lab" portid="x" dev="eth0" mode="bridge"', ('lab', None)),
+    ('bridge', 'bridge="br0"', (None, 'br0')), ('direct', 'dev="eth0" mode="bridge"', (None, None))])
+def test_the_network_of_a_card_is_told_while_its_vm_runs_too(kind, source, place):
+    view = read(f'<domain><devices><interface type="{kind}"><source {source}/></interface></devices></domain>')
+    assert [(nic.network, nic.bridge) for nic in view.nics] == [place]
+
+
 @pytest.mark.parametrize('xml', ['', 'no xml', '<domain>', '<domain/>', '<a/>', '\x00', '\ud800',
                                  '<domain><devices><disk/><interface/><graphics/><serial/></devices></domain>',
                                  "<domain><memory unit='parsec'>x</memory><vcpu current='-1'>many</vcpu><os/></domain>",
