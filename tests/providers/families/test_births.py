@@ -11,7 +11,7 @@ import pytest
 
 from kvirt.errors import Conflict, Unavailable
 from kvirt.providers.families import marks, rules
-from kvirt.providers.families.births import CloudCreate, Draft
+from kvirt.providers.families.births import CloudCreate, Draft, Left
 from kvirt.providers.families.dns import Record, Zone
 from kvirt.providers.families.groups import Group
 from kvirt.providers.families.keys import Key
@@ -249,6 +249,19 @@ def test_what_a_maker_that_is_gone_left_behind_is_found_and_removed(whole: bool)
     assert [orphan['name'] for orphan in ok(cloud.delete_orphans())['deleted']] == found
     assert sorted(cloud.there()) == sorted([*kept, 'making'])
     assert cloud.list_orphans() == []
+
+
+def test_a_group_that_is_still_held_is_not_told_to_be_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = Cloud()
+    left = {marks.MARK: 'shared', marks.MAKER: LONG_GONE}
+    cloud.kept_groups['g9'] = Group(id='g9', name='old', rules=[], fields=left)
+
+    def held(left: Left) -> None:
+        raise Conflict('its VM is going away')
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud, 'drop_left', held)
+        assert ok(cloud.delete_orphans())['deleted'] == []
+    assert [orphan['name'] for orphan in ok(cloud.delete_orphans())['deleted']] == ['old']
 
 
 def test_a_list_of_orphans_asks_for_vms_only_when_it_has_to() -> None:
