@@ -19,7 +19,7 @@ from kvirt import checksums as sums
 from kvirt.errors import InvalidInput, NotFound, Unauthorized, Unavailable
 from kvirt.space import Space, shown
 from kvirt.unpack import packing, unpack, unpacker
-from kvirt.wait import SYSTEM, Clock
+from kvirt.wait import CANCEL, SYSTEM, Clock
 
 if TYPE_CHECKING:
     from kvirt.partial import Partial
@@ -184,6 +184,7 @@ def _go_on(url: str, partial: Partial, progress: Progress | None, admit: Callabl
             admit(partial.total or 0)
         with space.told(url), partial.path.open('ab') as file:
             for chunk in answer.raw.stream(_CHUNK, decode_content=False):
+                CANCEL.check()
                 file.write(chunk)
                 done += len(chunk)
                 if partial.total is None:

@@ -131,7 +131,9 @@ def test_what_is_refused_leaves_nothing(web: Web, pool: str, home: Path, uri: st
                 ('thin.qcow2', 'InvalidInput', 'stands on another file'), ('page.qcow2', 'InvalidInput', 'web page'),
                 ('short.img', 'InvalidInput', 'not an image'), ('cut.qcow2.xz', 'InvalidInput', 'can not be unpacked'),
                 ('page.qcow2.gz', 'InvalidInput', 'web page'), ('empty.iso', 'InvalidInput', 'not an image'),
-                ('absent.img', 'NotFound', 'does not exist'), ('big.qcow2', 'InvalidInput', 'made one of 5 GiB')):
+                ('absent.img', 'NotFound', 'does not exist'),
+                ("$(touch%20x)';touch%20y.img", 'InvalidInput', 'can not name'),
+                ('big.qcow2', 'InvalidInput', 'made one of 5 GiB')):
             refused = provider.add_image(f'{web.url}/{path}', pool=pool, size=5)
             assert (refused['error'], told in refused['reason']) == (error, True), refused
     assert volumes(pool) == [] and list((home / 'downloads').iterdir()) == []
@@ -167,7 +169,10 @@ def test_a_pool_without_room_is_told_before_anything_is_fetched(web: Web, pool: 
             web.files['/b.img.gz'] = gzip.compress(bytes(50 * 1024**2))
             refused = provider.add_image(f'{web.url}/b.img.gz', pool=pool)
             assert refused['error'] == 'OutOfCapacity', refused
-        assert volumes(pool) == [] and list((home / 'downloads').iterdir()) == []
+            assert volumes(pool) == [] and list((home / 'downloads').iterdir()) == []
+            subprocess.run(['mount', '-o', 'remount,size=32M', folder], check=True)
+            assert provider.add_image(f'{web.url}/a.qcow2', pool=pool).ok, 'a pool on another file system'
+            assert volumes(pool) == ['a.qcow2']
     finally:
         subprocess.run(['umount', folder], check=True)
 

@@ -17,6 +17,7 @@ from kvirt import space
 from kvirt.download import downloaded
 from kvirt.errors import Cancelled, InvalidInput, NotFound, OutOfCapacity, Unavailable
 from kvirt.partial import Partial
+from kvirt.wait import CANCEL
 from tests.webserver import Web, serving
 
 SIZE = 5_000_000
@@ -158,6 +159,17 @@ def test_ctrl_c_keeps_what_has_arrived(web: Web, tmp_path: Path) -> None:
     with fetch(f'{web.url}/a.img', keep=tmp_path) as path:
         assert path.read_bytes() == BODY
     assert web.asked[0][3] == 206 and int(web.asked[0][1][6:-1]) > 2_000_000
+
+
+def test_a_thread_that_is_cancelled_keeps_what_has_arrived(web: Web, tmp_path: Path) -> None:
+    """Ctrl-C reaches the main thread alone; those of a plan look at the token."""
+    try:
+        with pytest.raises(Cancelled), fetch(f'{web.url}/a.img', keep=tmp_path, progress=lambda done, total: CANCEL.set()):
+            pass
+    finally:
+        CANCEL.clear()
+    [part] = tmp_path.glob('*.part')
+    assert 0 < part.stat().st_size < SIZE
 
 
 def test_two_that_fetch_the_same_do_not_disturb_each_other(web: Web, tmp_path: Path) -> None:
