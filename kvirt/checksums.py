@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +22,7 @@ class Checksum(NamedTuple):
 
     def matches(self, path: Path) -> bool:
         """Tell if the file at *path* has this checksum."""
+        import hashlib
         digest = hashlib.new(self.kind)
         with path.open('rb') as file:
             while chunk := file.read(_CHUNK):

@@ -8,7 +8,6 @@ same one (``If-Range``, with its ETag or its date); without either, what has arr
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +51,7 @@ def local_copy(url: str, *, folder: Path | None = None, keep: Path | None = None
         if not suffix:
             yield fetched
             return
+        import tempfile
         with tempfile.TemporaryDirectory(prefix='.kvirt-', dir=folder or keep) as temporary:
             unpacked = Path(temporary, 'unpacked')
             with unpacked.open('wb') as target:

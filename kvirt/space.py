@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,13 @@ _SPARE = 256 * 1024**2
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def _usage(folder: Path) -> tuple[int, int]:
+    """Return the bytes of a file system, and those that are free."""
+    import shutil  # which names of files, asked of more often, do not need
+    total, _, free = shutil.disk_usage(folder)
+    return total, free
+
+
 class Space:
     """The free space of the file system that *folder* is on; a twentieth of it, 256 MiB at most, is left to others."""
 
@@ -22,14 +28,14 @@ class Space:
 
     def need(self, what: str, size: int) -> None:
         """Raise OutOfCapacity when *size* bytes more of *what* do not fit."""
-        total, _, free = shutil.disk_usage(self.folder)
+        total, free = _usage(self.folder)
         if free - size < min(_SPARE, total // 20):
             raise OutOfCapacity(f'{what} needs {shown(size)}, and {self.folder} has {shown(free)} free',
                                 hint='Make room there')
 
     def need_more(self, what: str, written: int) -> None:
         """Raise OutOfCapacity when there is no room for more than the *written* bytes of *what*, whose end is not known."""
-        total, _, free = shutil.disk_usage(self.folder)
+        total, free = _usage(self.folder)
         if free < min(_SPARE, total // 20):
             raise OutOfCapacity(f'{what} is larger than the room for it: after {shown(written)}, {self.folder} has '
                                 f'{shown(free)} free', hint='Make room there')

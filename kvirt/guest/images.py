@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass, replace
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
+
+import msgspec
 
 from kvirt.download import file_name
 from kvirt.errors import NotFound, NotSupported, Unavailable
@@ -22,8 +23,7 @@ _OPENSHIFT = re.compile(r'(?:rhcos|scos|ocp-v|openshift)[^0-9]{0,3}4[.-]?(?P<min
 _TIMEOUT = (10, 30)  # seconds to connect, and to answer
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(msgspec.Struct, frozen=True):
     """A well-known image of one architecture.
 
     ``checksums`` is the URL of the vendor's list, or a checksum itself, None when there is none. ``file`` is the name under
@@ -149,7 +149,7 @@ def current(image: Image) -> Image:
         answer.raise_for_status()
         disk = answer.json()['architectures'][image.arch]['artifacts']['openstack']['formats']['qcow2.xz']['disk']
         checksums = f"sha256:{disk['sha256']}" if 'sha256' in disk else None
-        return replace(image, url=str(disk['location']), checksums=checksums, stream=False)
+        return msgspec.structs.replace(image, url=str(disk['location']), checksums=checksums, stream=False)
     except (requests.RequestException, ValueError) as error:
         raise Unavailable(f'{image.url} can not be read: {error}') from None
     except (KeyError, TypeError):
@@ -188,6 +188,6 @@ def _aliases() -> dict[str, str]:
 @functools.cache
 def _table() -> dict[str, Any]:
     import yaml
-    text = resources.files('kvirt.data').joinpath('images.yaml').read_text(encoding='utf-8')
+    text = Path(__file__).parents[1].joinpath('data', 'images.yaml').read_text(encoding='utf-8')
     table: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
     return table

@@ -7,6 +7,7 @@ import secrets
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import libvirt
 import pytest
@@ -18,6 +19,18 @@ from kvirt.settings import Settings
 URI = os.environ.get('KVIRT_TEST_URI', 'qemu:///system')
 IMAGE = os.environ.get('KVIRT_TEST_IMAGE', 'debian12')
 STEM = os.environ.get('KVIRT_TEST_PREFIX', 'kvt')  # of names: who shares a host with others can tell what is whose
+
+SKIPPED = pytest.StashKey[dict[str, str]]()
+"""Why tests were skipped, by their ids."""
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Write down why a test was skipped."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if report.skipped and isinstance(report.longrepr, tuple):
+        item.config.stash.setdefault(SKIPPED, {})[item.nodeid] = report.longrepr[2]
 
 
 class Leftovers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import os
+import shutil
 import ssl
 import time
 from collections.abc import Iterator
@@ -258,13 +259,13 @@ def test_what_comes_encoded_is_refused(web: Web) -> None:
 def test_a_file_that_does_not_fit_is_refused_before_it_is_fetched(web: Web, monkeypatch: pytest.MonkeyPatch,
                                                                   tmp_path: Path) -> None:
     told: list[int] = []
-    monkeypatch.setattr(space.shutil, 'disk_usage', lambda folder: (100_000_000, 0, 9_000_000))
+    monkeypatch.setattr(shutil, 'disk_usage', lambda folder: (100_000_000, 0, 9_000_000))
     with pytest.raises(OutOfCapacity, match='needs 4.8 MiB, and .* has 8.6 MiB free'), fetch(
             f'{web.url}/a.img', keep=tmp_path, progress=lambda done, total: told.append(done)):
         pass
     assert told == []
     web.lengths = False
-    monkeypatch.setattr(space.shutil, 'disk_usage', lambda folder: (100_000_000, 0, 9_000_000 - sum(told[-1:])))
+    monkeypatch.setattr(shutil, 'disk_usage', lambda folder: (100_000_000, 0, 9_000_000 - sum(told[-1:])))
     with pytest.raises(OutOfCapacity, match='larger than the room for it: after 4'), fetch(
             f'{web.url}/a.img', keep=tmp_path, progress=lambda done, total: told.append(done)):
         pass

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import importlib
 import lzma
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def test_what_would_fill_the_disk_is_ended_in_time(suffix: str, tmp_path: Path, 
         return 100 * 1024**2, 0, 10 * 1024**2 - target.stat().st_size
 
     monkeypatch.setattr('kvirt.unpack._LOOK', 1)
-    monkeypatch.setattr(space.shutil, 'disk_usage', usage)
+    monkeypatch.setattr(shutil, 'disk_usage', usage)
     full = pytest.raises(OutOfCapacity, match='larger than the room for it: after 6.0 MiB')
     with target.open('wb', buffering=0) as out, full:
         unpack(file, out, suffix, Space(tmp_path), 'it')

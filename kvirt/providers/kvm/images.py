@@ -57,14 +57,15 @@ class Images(Storage):
         known = well_known(image, self.arch)
         return [image + suffix for suffix in _SUFFIXES] + ([known.file or file_name(known.url)] if known else [])
 
-    def iso_path(self, iso: str) -> str:
-        """Return the path of an ISO: a volume of a pool, or an absolute path on the host. NotFound."""
+    def iso_path(self, iso: str, what: str = 'ISO') -> str:
+        """Return the path of an image for a drive: a volume of a pool, or an absolute path on the host. NotFound."""
         volume = self.find_volume(iso)
         if volume is not None:
             return str(volume.path())
         if iso.startswith('/') and (self.remote or Path(iso).is_file()):
             return iso
-        raise NotFound(f"ISO '{iso}' does not exist on {self.uri}", hint="'kvirt list iso' shows what is there")
+        raise NotFound(f"{what} '{iso}' does not exist on {self.uri}",
+                       hint="'kvirt list iso' shows what is there" if what == 'ISO' else None)
 
     def _volumes(self, iso: bool = False, extended: bool = False) -> list[Any]:
         used = set() if iso else {path for view in self.domains_read() for path in self.paths_of(view)}

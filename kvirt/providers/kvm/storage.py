@@ -8,6 +8,7 @@ import logging
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import libvirt
@@ -309,22 +310,50 @@ class Storage(Lookup):
                      thinpool: str | None = None) -> None:
         self._create_pool_with(name, poolpath, pooltype, user, thinpool, {})
 
+    @classmethod
+    def pool_settings(cls, pooltype: str) -> frozenset[str]:
+        """Return the settings that pools of this type have beside their path."""
+        from kvirt.providers.kvm import pools  # not for a list of VMs
+        return frozenset(pools.SETTINGS[pools.kind_of(pooltype)])
+
     def _create_pool_with(self, name: str, poolpath: str | None, pooltype: str, user: str, thinpool: str | None,
                           overrides: Mapping[str, Any]) -> None:
         from kvirt.providers.kvm import pools  # not for a list of VMs
         root = pools.pool_element(name, poolpath, pooltype, thinpool, overrides)
         self._no_such_pool(name)
-        pool = self.libvirt.storagePoolDefineXML(domain.to_text(root), 0)
         try:
-            if root.get('type') in pools.BUILT:
+            pool = self.libvirt.storagePoolDefineXML(domain.to_text(root), 0)
+        except libvirt.libvirtError as error:
+            if 'missing backend' in str(error):
+                raise NotSupported(f'{self.uri} has no storage driver for pools of type {pooltype}',
+                                   hint=f"Install libvirt-daemon-driver-storage-{root.get('type')} there") from None
+            raise
+        folder = root.get('type') in pools.BUILT
+        new = folder and not self.remote and self._absent(root.findtext('target/path') or '/')
+        try:
+            if folder:
                 pool.build(0)
             pool.create(0)
             pool.setAutostart(1)
         except BaseException:
             if pool.isActive():
                 pool.destroy()
+            if new:
+                with contextlib.suppress(libvirt.libvirtError):  # the first error is the one to tell
+                    pool.delete(0)
             pool.undefine()
             raise
+
+    @staticmethod
+    def _absent(path: str) -> bool:
+        """Tell if a path of this machine is not there; what may not be looked at may well be."""
+        try:
+            Path(path).lstat()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def _no_such_pool(self, name: str) -> None:
         if name in self._list_pools():
