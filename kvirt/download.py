@@ -145,11 +145,11 @@ def _fetch(url: str, partial: Partial, progress: Progress | None, clock: Clock,
     while True:
         try:
             trouble = _go_on(url, partial, progress, admit)
-        except requests.exceptions.SSLError as error:
-            raise Unavailable(f'{url} can not be trusted: {cause(error)}') from None
         except requests.exceptions.InvalidURL as error:
             raise InvalidInput(f"'{url}' can not be downloaded: {error}") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, Unavailable) as error:
+            if 'CERTIFICATE_VERIFY_FAILED' in str(error):
+                raise Unavailable(f'{url} can not be trusted: {cause(error)}') from None
             cut = partial.size and partial.total and partial.size < partial.total
             trouble = _ended(partial) if cut and not isinstance(error, Unavailable) else cause(error)
         if not trouble:

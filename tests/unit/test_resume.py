@@ -81,12 +81,15 @@ def test_a_file_that_was_renewed_meanwhile_is_not_spliced(web: Web, tags: str) -
 
 
 def test_a_server_that_knows_no_conditions_is_found_out(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its answer names the file's new tag, or another length: without either nobody can tell."""
+    """Its answer names the file's new tag or date, or another length: without any of them nobody can tell."""
     web.cuts, web.renewals = [1_000_000], {'/a.img': [OTHER]}
     monkeypatch.setattr(Partial, 'condition', lambda self: {'Range': f'bytes={self.size}-'} if self.size else {})
     with fetch(f'{web.url}/a.img') as path:
         assert path.read_bytes() == OTHER
     assert [each[3] for each in web.asked] == [200, 206, 200]
+    web.tags, web.cuts, web.renewals = 'date', [1_000_000], {'/a.img': [BODY]}
+    with fetch(f'{web.url}/a.img') as path:
+        assert path.read_bytes() == BODY
     web.tags, web.cuts, web.renewals = 'none', [1_000_000], {'/a.img': [BODY + b'longer']}
     with fetch(f'{web.url}/a.img') as path:
         assert path.read_bytes() == BODY + b'longer'
