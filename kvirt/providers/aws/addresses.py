@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from kvirt.errors import Conflict
-from kvirt.providers.aws.account import Account, bearing, cards_of, marked, name_of, pages, tags_of
+from kvirt.providers.aws.account import Account, cards_of
 from kvirt.providers.families import boto
+from kvirt.providers.families.ec2 import bearing, marked, name_of, pages, tags_of
 from kvirt.providers.families.floating import Address, Floating
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.marks import MARK

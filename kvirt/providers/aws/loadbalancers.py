@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kvirt.errors import Conflict
-from kvirt.providers.aws.account import cards_of, described, name_of, tags_of, to_tags
+from kvirt.providers.aws.account import cards_of, groups_of
 from kvirt.providers.aws.dns import Dns
-from kvirt.providers.aws.mapping import groups_of
 from kvirt.providers.aws.networks import Networks
 from kvirt.providers.aws.vpcs import DEFAULT
 from kvirt.providers.families import boto
 from kvirt.providers.families.balancers import Balancer, CloudBalancers, NewBalancer
+from kvirt.providers.families.ec2 import described, name_of, tags_of, to_tags
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.marks import MARK, new_request
 from kvirt.rules import rules_of

@@ -6,19 +6,17 @@ left behind when nothing uses them.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from kvirt.errors import Conflict, NotFound
-from kvirt.providers.aws.account import PAGE, pages
+from kvirt.providers.aws.account import PAGE, Account
 from kvirt.providers.aws.networks import dismantle_vpc
-from kvirt.providers.aws.securitygroups import SecurityGroups
+from kvirt.providers.families.births import GROUP, Births, Left, unfinished
 from kvirt.providers.families.boto import about
-from kvirt.providers.families.marks import MAKER, MARK, abandoned
-from kvirt.shapes import Orphan
+from kvirt.providers.families.ec2 import pages
+from kvirt.providers.families.marks import MAKER, MARK
 
-_GROUP, _VM = 'security-group', 'instance'
+_VM = 'instance'
 
 _LEFT: dict[str, Callable[[Any, str], Any]] = {
     # In the order in which they can be deleted.
@@ -26,57 +24,40 @@ _LEFT: dict[str, Callable[[Any, str], Any]] = {
     'image': lambda ec2, thing: ec2.deregister_image(ImageId=thing),
     'snapshot': lambda ec2, thing: ec2.delete_snapshot(SnapshotId=thing),
     'volume': lambda ec2, thing: ec2.delete_volume(VolumeId=thing),
-    'elastic-ip': lambda ec2, thing: ec2.release_address(AllocationId=thing),
-    'network-interface': lambda ec2, thing: ec2.delete_network_interface(NetworkInterfaceId=thing),
-    _GROUP: lambda ec2, thing: ec2.delete_security_group(GroupId=thing),
+    'elastic ip': lambda ec2, thing: ec2.release_address(AllocationId=thing),
+    'network interface': lambda ec2, thing: ec2.delete_network_interface(NetworkInterfaceId=thing),
+    GROUP: lambda ec2, thing: ec2.delete_security_group(GroupId=thing),
     'vpc': dismantle_vpc}
 """What a create that was killed can leave, and how it is removed."""
 
 
-class Orphans(SecurityGroups):
+class Orphans(Births, Account):
     """What was left behind in the regions that are seen. One call tells it all; VMs and groups are looked at again."""
 
-    def _list_orphans(self) -> list[Orphan]:
-        return [_orphan(each) for each in self._left()]
+    def _left_behind(self) -> list[Left]:
+        left = [Left(kind=kind, name=fields.get('Name') or thing, detail=f'{thing} in {region}, never finished',
+                     native={'Id': thing, 'Region': region}) for (kind, thing, region), fields in self._marked_things()
+                if kind in _LEFT and MARK in fields and unfinished(fields)]
+        vms = _ids(left, _VM)
+        # The tags of a VM that is terminated stay for an hour, and a group may have come into use.
+        there = {each['InstanceId'] for each in self.instances({'tag-key': [MAKER]})} if vms else set()
+        if _ids(left, GROUP):
+            there |= {group.id for group in self.unused_groups(but_by=vms)}
+        return sorted((each for each in left if each.kind not in (_VM, GROUP) or each.native['Id'] in there),
+                      key=lambda each: (list(_LEFT).index(each.kind), each.name))
 
-    def _delete_orphans(self) -> Mapping[str, Any] | None:
-        deleted: list[Orphan] = []
-        for each in self._left():
-            try:
-                with about(f"{each['kind']} {each['name']}"):
-                    _LEFT[each['kind']](self.client('ec2', each['region']), each['id'])
-            except NotFound:
-                pass  # it went with another
-            except Conflict:
-                if each['kind'] != _GROUP:
-                    raise
-                continue  # it is held until its VM is terminated, and listed until then
-            deleted.append(_orphan(each))
-        return {'deleted': deleted}
-
-    def _left(self) -> list[dict[str, str]]:
-        """Return what was left: its ``kind``, ``id``, ``region`` and ``name``, in the order in which it can be deleted."""
-        tags = self.everywhere(lambda ec2: pages(ec2, 'describe_tags', 'Tags', {'key': [MARK, MAKER, 'Name']}, size=PAGE))
+    def _marked_things(self) -> Iterable[tuple[tuple[str, str, str], dict[str, str]]]:
+        """Return kind, id and region of all that bears marks, with these."""
         things: dict[tuple[str, str, str], dict[str, str]] = {}
-        for tag in tags:
-            things.setdefault((tag['ResourceType'], tag['ResourceId'], tag['Region']), {})[tag['Key']] = tag['Value']
-        left = [{'kind': kind, 'id': thing, 'region': region, 'name': fields.get('Name') or thing}
-                for (kind, thing, region), fields in things.items()
-                if kind in _LEFT and MARK in fields and MAKER in fields and abandoned(fields[MAKER], time.time())]
-        gone = _ids(left, _VM) and _ids(left, _VM) - self._unfinished_vms()
-        gone |= _ids(left, _GROUP) and _ids(left, _GROUP) - {
-            group.id for group in self.unused_groups(but_by=_ids(left, _VM))}
-        return sorted((each for each in left if each['id'] not in gone),
-                      key=lambda each: (list(_LEFT).index(each['kind']), each['name']))
+        for tag in self.everywhere(lambda ec2: pages(ec2, 'describe_tags', 'Tags', {'key': [MARK, MAKER, 'Name']}, PAGE)):
+            thing = tag['ResourceType'].replace('-', ' '), tag['ResourceId'], tag['Region']
+            things.setdefault(thing, {})[tag['Key']] = tag['Value']
+        return things.items()
 
-    def _unfinished_vms(self) -> set[str]:
-        """Return the ids of VMs that bear a maker; the tags of one that is terminated stay for an hour."""
-        return {each['InstanceId'] for each in self.instances({'tag-key': [MAKER]})}
+    def drop_left(self, left: Left) -> None:
+        with about(f'{left.kind} {left.name}'):
+            _LEFT[left.kind](self.ec2_of(left.native), left.native['Id'])
 
 
-def _ids(left: list[dict[str, str]], kind: str) -> set[str]:
-    return {each['id'] for each in left if each['kind'] == kind}
-
-
-def _orphan(each: Mapping[str, str]) -> Orphan:
-    return {'kind': each['kind'], 'name': each['name'], 'detail': f"{each['id']} in {each['region']}, never finished"}
+def _ids(left: Iterable[Left], kind: str) -> set[str]:
+    return {each.native['Id'] for each in left if each.kind == kind}

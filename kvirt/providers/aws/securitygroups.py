@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kvirt.errors import InvalidInput, NotFound
-from kvirt.providers.aws.account import bearing, described, marked, tags_of
 from kvirt.providers.aws.vpcs import DEFAULT, Vpcs, users_of
 from kvirt.providers.families import boto
+from kvirt.providers.families.ec2 import bearing, described, marked, tags_of
 from kvirt.providers.families.groups import Group, SharedGroups
 from kvirt.providers.families.marks import MARK
 from kvirt.providers.families.rules import EVERYWHERE_V6, group_name, sources, wanted

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvirt.errors import Conflict
-from kvirt.providers.aws.account import described, marked, tags_of
-from kvirt.providers.aws.storage import create_volume
+from kvirt.providers.aws.storage import DEFAULT_TYPE, create_volume, speed_of
 from kvirt.providers.aws.vms import Vms
-from kvirt.providers.aws.volumes import DEFAULT_TYPE, speed_of
+from kvirt.providers.families.ec2 import described, marked, tags_of
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.marks import MARK, making, new_request
 from kvirt.providers.families.snapshots import Snapshot

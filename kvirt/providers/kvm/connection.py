@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOCAL_HOSTS = ('', '127.0.0.1', 'localhost', '::1')
-_KEEPALIVE = (5, 5)  # seconds between probes of a remote connection, and how many may stay unanswered
+KEEPALIVE = (5, 5)  # seconds between probes of a remote connection, and how many may stay unanswered
 _PATIENCE = 60.0
 """Seconds that opening a remote connection may take, the typing of a passphrase included: libvirt itself would wait on."""
 
@@ -106,8 +107,8 @@ def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
     return kind(f'libvirt: {text[:1].lower()}{text[1:]}')
 
 
-class _Events:
-    """libvirt's event loop, run by one thread for the whole process; what keepalive needs."""
+class EventLoop:
+    """libvirt's event loop, run by one thread for the whole process: keepalive needs it, and so do events."""
 
     _lock = threading.Lock()
     _running = False
@@ -154,11 +155,11 @@ class Connection(Kbase):
 
     def _open(self) -> None:
         if self.remote:
-            _Events.start()
+            EventLoop.start()
         try:
-            self.conn = self._opened()
+            self.conn = self.opened()
             if self.remote:
-                self.conn.setKeepAlive(*_KEEPALIVE)
+                self.conn.setKeepAlive(*KEEPALIVE)
         except libvirt.libvirtError as error:
             self._give_up(self._hindrance(error))
         except errors.KvirtError as error:
@@ -169,15 +170,15 @@ class Connection(Kbase):
         self.unreachable = f'{self.uri} can not be reached: {error}'
         self.rejected = isinstance(error, errors.Unauthorized)
 
-    def _opened(self) -> libvirt.virConnect:
-        """Open the connection; to another host only for so long, in a thread, since libvirt has no deadline for that."""
+    def opened(self, how: Callable[[str], libvirt.virConnect] = libvirt.open) -> libvirt.virConnect:
+        """Open a connection; to another host only for so long, in a thread, since libvirt has no deadline for that."""
         if not self.remote:
-            return libvirt.open(self.uri)
+            return how(self.uri)
         uri, answers = self.dialled, queue.SimpleQueue[Any]()
 
         def attempt() -> None:
             try:
-                answers.put(libvirt.open(uri))
+                answers.put(how(uri))
             except libvirt.libvirtError as error:
                 answers.put(error)
 

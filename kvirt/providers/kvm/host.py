@@ -6,12 +6,13 @@ import contextlib
 import functools
 import logging
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import libvirt
 
 from kvirt.base import unsupported
-from kvirt.errors import NotSupported
+from kvirt.errors import NotFound, NotSupported
 from kvirt.providers.kvm import domain, journals, leases
 from kvirt.providers.kvm.lookup import Counters, still_there
 from kvirt.providers.kvm.probe import Probe
@@ -40,7 +41,18 @@ class Host(Probe):
             return domain.Host(arch='i686', virttype='test')
         text = self._domain_capabilities(spec.emulator, arch, machine, virttype)
         nodes = len(self.capabilities_xml.findall('host/topology/cells/cell')) or 1
-        return domain.read_host(text, nodes)
+        pages = frozenset(int(page.get('size', '0')) for page in self.capabilities_xml.iterfind('host/cpu/pages'))
+        return domain.read_host(text, nodes, pages)
+
+    def need_devices(self, addresses: Sequence[str]) -> None:
+        """Raise NotFound for a PCI device that the host does not have."""
+        if not addresses:
+            return
+        found = self.libvirt.listAllDevices(libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV)
+        names = {device.name() for device in found}
+        for address in addresses:
+            if 'pci_' + address.replace(':', '_').replace('.', '_') not in names:
+                raise NotFound(f'{self.uri} has no PCI device {address}', hint='Run lspci -D there to see what it has')
 
     def host_of(self, view: domain.Domain) -> domain.Host:
         """Return what the host offers to a VM that exists."""

@@ -10,10 +10,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from kvirt.providers.aws import Kaws
-from kvirt.providers.aws.account import tags_of
-from kvirt.providers.aws.upload import BLOCK
-from kvirt.providers.aws.volumes import block_device, free_device
+from kvirt.providers.aws.images import BLOCK
+from kvirt.providers.aws.storage import block_device, free_device
 from kvirt.providers.aws.wellknown import WELL_KNOWN, short_name, short_of
+from kvirt.providers.families.ec2 import tags_of
 from kvirt.testing.wire import Wire
 from tests.providers.aws.cloud import ACCOUNT, IMAGE_GIB, REGION, Account, operation_of
 from tests.providers.aws.conftest import create, ok, refused

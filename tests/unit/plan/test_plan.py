@@ -98,6 +98,16 @@ class TestLife:
         again = opened(changed, memory=2048, workers=3)
         assert all(change.action == 'nothing' for change in again.diff().values())
 
+    def test_a_further_disk_is_what_a_create_would_have_made(self, opened: Opened, config: Kconfig) -> None:
+        done(opened('a: {image: debian12, disks: [10]}').create())
+        config.k.create_disk('there', 3).expect()
+        config.k.create_disk('also', 4).expect()
+        changed = 'a: {image: debian12, disks: [10, there, {existing: also}, {name: new, size: 5, serial: S1}]}'
+        done((plan := opened(changed)).update(plan.diff()))
+        assert [disk['size'] for disk in config.k.info('a')['disks']] == [10, 3, 4, 5]
+        assert config.k.list_disks()['new']['vms'] == ['a']
+        assert all(change.action == 'nothing' for change in opened(changed).diff().values())
+
     def test_what_can_not_be_changed_is_replaced_only_when_told(self, opened: Opened, config: Kconfig) -> None:
         done(opened('a: {image: debian12}').create())
         born = config.k.info('a')['id']
