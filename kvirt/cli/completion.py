@@ -21,13 +21,51 @@ SHELLS = ('bash', 'zsh', 'fish')
 FIELDS = ('name', 'status', 'ip', 'image', 'plan', 'profile', 'id', 'flavor', 'numcpus', 'memory', 'location', 'client')
 _PATIENCE = 2.0  # seconds that a backend has to answer
 
+_SCRIPTS = {'bash': r"""
+_kvirt_completion() {
+    local line value typed=${COMP_WORDS[COMP_CWORD]} special=$'\'"\\`$'
+    COMPREPLY=()
+    while read -r line; do
+        value=${line#*,}
+        case $line in
+            dir,*) compopt -o dirnames ;;
+            file,*) compopt -o default ;;
+            plain,*)
+                case $typed in
+                    [\"\']*) [[ $value == *["$special"]* ]] && continue ;;
+                    *) printf -v value %q "$value" ;;
+                esac
+                [[ $value == *: ]] && compopt -o nospace
+                COMPREPLY+=("$value") ;;
+        esac
+    done < <(COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD _KVIRT_COMPLETE=bash_complete "$1")
+}
+complete -o nosort -F _kvirt_completion kvirt
+""", 'fish': r"""
+function _kvirt_completion
+    for line in (env _KVIRT_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) kvirt)
+        set -l found (string split -m 1 , -- $line)
+        switch $found[1]
+            case dir
+                __fish_complete_directories $found[2]
+            case file
+                __fish_complete_path $found[2]
+            case plain
+                printf '%s\n' $found[2]
+        end
+    end
+end
+complete --no-files --command kvirt --arguments '(_kvirt_completion)'
+"""}
+"""Scripts in place of click's, which take names apart at commas, and put names of elsewhere on the line unquoted."""
+
 
 @command('completion', example='source <(kvirt completion bash)')
 @click.argument('shell', type=click.Choice(SHELLS))
 def script(session: Session, shell: str) -> None:
     """Print the completion script of a shell.
 
-    bash: put 'source <(kvirt completion bash)' into ~/.bashrc. zsh: the same into ~/.zshrc.
+    bash: put 'source <(kvirt completion bash)' into ~/.bashrc. zsh: the same with zsh into ~/.zshrc, behind 'compinit'.
     fish: 'kvirt completion fish > ~/.config/fish/completions/kvirt.fish'.
     """
     from click.shell_completion import get_completion_class
@@ -37,7 +75,7 @@ def script(session: Session, shell: str) -> None:
     assert kind is not None
     made = kind(root(), {}, 'kvirt', '_KVIRT_COMPLETE')
     # Not made.source(): it would run the shell to learn its version.
-    click.echo(kind.source_template % made.source_vars())
+    click.echo(_SCRIPTS.get(shell) or kind.source_template % made.source_vars())
 
 
 def choices(*words: str) -> Complete:

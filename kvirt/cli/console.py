@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,7 @@ from kvirt.cli.context import Session, command
 from kvirt.cli.targets import one
 from kvirt.cli.text import is_terminal
 from kvirt.cli.types import name_argument
-from kvirt.errors import KvirtError, MissingDependency
+from kvirt.errors import InvalidInput, KvirtError, MissingDependency, NotSupported
 
 if TYPE_CHECKING:
     from kvirt.config import Kconfig
@@ -23,12 +24,20 @@ if TYPE_CHECKING:
 @command('console', example='kvirt console web')
 @name_argument(vms, required=False)
 @click.option('-s', '--serial', 'wants_serial', is_flag=True, help='The serial console, in this terminal.')
-def console(session: Session, name: str | None, wants_serial: bool) -> int:
+@click.option('-w', '--web', is_flag=True, help='In a browser on this machine, by noVNC.')
+@click.option('--novnc', metavar='FOLDER', envvar='KVIRT_NOVNC', show_envvar=True,
+              help="noVNC's files, where they are not in /usr/share/novnc.")
+def console(session: Session, name: str | None, wants_serial: bool, web: bool, novnc: str | None) -> int:
     """Open the display of a VM, by default of the last one created.
 
-    A viewer is opened where there is one and a terminal; else the address is printed.
+    A viewer is opened where there is one and a terminal; else the address is printed. --web prints one for a browser on
+    this machine; it works once, and until the display is closed or Ctrl-C is pressed.
     """
+    if web and wants_serial:
+        raise InvalidInput('--web shows the display and --serial the serial console: choose one')
     target = one(session, name)
+    if web:
+        return _web(session, target.config, target.name, novnc)
     return open_console(session, target.config, target.name, serial=wants_serial)
 
 
@@ -68,6 +77,47 @@ def _display(session: Session, known: dict[str, Any]) -> int:
             forward = f"{known['port']}:{known['host']}:{known['port']}"
             session.say(f"It is reachable over ssh: ssh -L {forward} {known['tunnel']}")
     return 0
+
+
+def _web(session: Session, config: Kconfig, name: str, novnc: str | None) -> int:
+    """Show a display in the browser that opens the printed address, until it is closed there."""
+    known = config.k.console(name, web=True)
+    address = known.get('url', '')
+    if address.startswith(('http://', 'https://')):  # the platform has pages of its own
+        _address(session, address)
+        return 0
+    if not address.startswith(('ws://', 'wss://')) and known.get('protocol') != 'vnc':
+        raise NotSupported(f"VM {name} has a {str(known.get('protocol')).upper()} display, and browsers are shown VNC only",
+                           hint=f"'kvirt console {name}' opens it in a viewer")
+    from kvirt.webdisplay import NOVNC, Display, novnc_files, serve
+    files = novnc_files(novnc or NOVNC)
+    if address.startswith('ws'):
+        display = Display(f'VM {name}', url=address, password=known.get('password') or '')
+    else:
+        display = Display(f'VM {name}', known['host'], known['port'], known.get('password') or '',
+                          way=_way(config, known) if known.get('tunnel') else ())
+
+    def ready(address: str) -> None:
+        _address(session, address)
+        session.say('Open it in a browser on this machine; it works once. Ctrl-C ends it')
+    serve(display, files, ready)
+    session.say(f'The display of VM {name} was closed')
+    return 0
+
+
+def _way(config: Kconfig, known: dict[str, Any]) -> list[str]:
+    """Return the words of ssh that connect standard input and output to a display on the client's host."""
+    ssh, *words = config.host_words() or ['ssh', '-T', '-o', 'BatchMode=yes', '--', str(known['tunnel'])]
+    host = f"[{known['host']}]" if ':' in known['host'] else known['host']
+    return [ssh, '-W', f"{host}:{known['port']}", *words]
+
+
+def _address(session: Session, address: str) -> None:
+    if session.output in ('table', 'name'):
+        click.echo(address)
+    else:
+        output.facts(session, {'url': address})
+    sys.stdout.flush()  # whoever reads it waits for it, and this process stays
 
 
 def _view(viewer: str, url: str, known: dict[str, Any]) -> int:

@@ -64,6 +64,7 @@ VERBS: dict[str, str] = {
     'sync': 'Bring clients to another host, or images to another client',
     'update': 'Change things',
     'version': 'Show the version',
+    'wait': 'Wait until VMs are what they are to become',
 }
 
 COMMANDS: dict[str, str | dict[str, str]] = {
@@ -111,7 +112,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
              'security-group': 'securitygroups:list_', 'subnet': 'subnets:list_', 'bucket': 'buckets:list_',
              'bucket-file': 'buckets:list_files', 'dns': 'dns:list_', 'dns-zone': 'dns:list_zones',
              'loadbalancer': 'loadbalancers:list_', 'snapshot': 'snapshots:list_',
-             'plan': 'plans:list_', 'plan-snapshot': 'planparts:list_snapshots', 'plan-type': 'planparts:list_types',
+             'plan': 'planparts:list_', 'plan-snapshot': 'planparts:list_snapshots', 'plan-type': 'planparts:list_types',
              'confpool': 'confpools:list_', 'inventory': 'inventory:list_'},
     'rename': {'vm': 'vms_change:rename'},
     'restart': {'vm': 'vms_change:restart', 'plan': 'plans:restart'},
@@ -124,6 +125,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
                'confpool': 'confpools:update',
                'network': 'networks:update', 'nic': 'nics:update', 'disk': 'disks:update',
                'security-group': 'securitygroups:update', 'subnet': 'subnets:update'},
+    'wait': {'vm': 'watch:wait'},
 }
 
 

@@ -74,6 +74,17 @@ def test_networks(web: Run) -> None:
     assert set(rows(web, 'network')) == {'default'}
 
 
+def test_a_network_is_only_taken_from_vms_by_force(web: Run) -> None:
+    assert web('create', 'network', '-c', '10.7.0.0/24', 'lab').code == 0
+    assert web('create', 'nic', '-n', 'lab', 'web').code == 0
+    assert json.loads(web('info', 'network', 'lab', '-o', 'json').out)['vms'] == ['web']
+    refused = web('delete', 'network', '-y', 'lab')
+    assert refused.code == 1 and 'in use by web' in refused.errors[0] and 'force' in refused.errors[0]
+    assert web('delete', 'network', '-y', '--force', 'lab').code == 0
+    assert set(rows(web, 'network')) == {'default'}
+    assert [nic['net'] for nic in json.loads(web('info', 'vm', 'web', '-o', 'json').out)['nets']] == ['default']
+
+
 def test_pools(web: Run) -> None:
     assert web('create', 'pool', '-p', '/srv/x', 'x').code == 0
     assert rows(web, 'pool')['x']['path'] == '/srv/x'

@@ -7,6 +7,7 @@ import secrets
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import libvirt
 import pytest
@@ -18,6 +19,18 @@ from kvirt.settings import Settings
 URI = os.environ.get('KVIRT_TEST_URI', 'qemu:///system')
 IMAGE = os.environ.get('KVIRT_TEST_IMAGE', 'debian12')
 STEM = os.environ.get('KVIRT_TEST_PREFIX', 'kvt')  # of names: who shares a host with others can tell what is whose
+
+SKIPPED = pytest.StashKey[dict[str, str]]()
+"""Why tests were skipped, by their ids."""
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Write down why a test was skipped."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if report.skipped and isinstance(report.longrepr, tuple):
+        item.config.stash.setdefault(SKIPPED, {})[item.nodeid] = report.longrepr[2]
 
 
 class Leftovers:
@@ -94,3 +107,14 @@ def config(home: Path) -> Iterator[Kconfig]:
 def kvm(home: Path) -> Iterator[Kvirt]:
     with Kvirt(url=URI, home=str(home)) as provider:
         yield provider
+
+
+@pytest.fixture
+def pool(kvm: Kvirt, prefix: str) -> Iterator[str]:
+    """A pool in a folder that QEMU may look into."""
+    name, folder = f'{prefix}-pool', Path('/var/lib/libvirt', f'{prefix}-pool')
+    kvm.create_pool(name, str(folder)).expect()
+    yield name
+    if name in kvm.list_pools():
+        kvm.delete_pool(name, full=True).expect()
+    folder.rmdir()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from kvirt.errors import Conflict, NotFound
+from kvirt.guest import images
 from kvirt.names import did_you_mean
 from kvirt.providers.aws import upload
 from kvirt.providers.aws.account import Account, bearing, described, marked, tags_of, to_tags
@@ -22,6 +23,7 @@ IMAGE_SECONDS = 3600.0
 class Images(CloudImages, Account):
     """The images of an account, and the well-known ones."""
 
+    verifies_images = True
     image_names: ClassVar[tuple[str, str]] = ('(?!ami-).{3,}', 'Use 3 letters or more, and not ami- at the start')
 
     def __init__(self, debug: bool = False, **options: Any) -> None:
@@ -96,7 +98,9 @@ class Images(CloudImages, Account):
         """Write the image block by block into a snapshot, of which an AMI is made: it passes through no bucket."""
         from kvirt.download import local_copy
         fields = _fields_of(wanted)
-        with local_copy(wanted.url, progress=wanted.progress) as content, upload.as_raw(content) as raw:
+        checksums = wanted.checksum or images.checksums_of(wanted.short, wanted.url)
+        fetched = local_copy(wanted.url, checksums=checksums, progress=wanted.progress)
+        with fetched as content, upload.as_raw(content) as raw:
             snapshot = upload.to_snapshot(self.client('ebs'), raw, to_tags(fields), wanted.size)
             self.await_state(self.ec2, 'snapshot', snapshot, 'completed', seconds=IMAGE_SECONDS)
             made = self.ec2.register_image(

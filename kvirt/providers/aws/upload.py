@@ -14,6 +14,7 @@ from typing import Any
 
 from kvirt.errors import InvalidInput, MissingDependency
 from kvirt.parallel import in_parallel
+from kvirt.providers.families import diskfile
 
 BLOCK = 512 * 1024
 GIB = 1024**3
@@ -27,11 +28,9 @@ def as_raw(content: Path) -> Iterator[Path]:
 
     InvalidInput for what is no image, MissingDependency without qemu-img.
     """
+    diskfile.read(content, content.name)
     with content.open('rb') as file:
         head = file.read(512)
-    if len(head) < 512 or head.lstrip()[:1] == b'<':
-        raise InvalidInput(f'{content.name} is not an image of a disk',
-                           hint='Is it a web page? Give the URL of the file itself')
     if not head.startswith((b'QFI\xfb', b'KDMV', b'vhdxfile')):
         yield content
         return

@@ -67,6 +67,9 @@ class CloudBalancers(CloudDns):
     balancer_records: ClassVar[str] = 'A'
     """The type of a balancer's DNS records; CNAME where the platform gives it a name."""
 
+    balancers_bear_marks: ClassVar[bool] = True
+    """A balancer tells which request made it; else one of a name is ours if there was none before."""
+
     def balancers(self) -> Sequence[Balancer]:
         """Return the load balancers that this client sees."""
         raise NotImplementedError
@@ -109,7 +112,8 @@ class CloudBalancers(CloudDns):
         It has no records: they are made last.
         """
         for balancer in self.balancers():
-            if balancer.name == wanted.name and self.balancer_fields(balancer).get(MARK) == wanted.fields[MARK]:
+            if balancer.name == wanted.name and (not self.balancers_bear_marks or
+                                                 self.balancer_fields(balancer).get(MARK) == wanted.fields[MARK]):
                 self.drop_balancer(balancer)
                 self.forget_fields(balancer, wanted.fields)
 

@@ -21,6 +21,7 @@ from kvirt.providers.families import cloud, marks
 from kvirt.providers.families.blocks import Blocks
 from kvirt.providers.families.dns import CloudDns
 from kvirt.providers.families.groups import Group, SharedGroups
+from kvirt.providers.families.images import CloudImages
 from kvirt.providers.families.keys import Key, SharedKeys
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.snapshots import Snapshots
@@ -111,8 +112,8 @@ class CloudDelete(Volumes, Snapshots, CloudDns):
         return {'kept': kept} if kept else None
 
 
-class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
-    """Creation, over four further primitives; and what was left behind."""
+class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete, CloudImages):
+    """Creation, over two further primitives; and what was left behind."""
 
     platform: ClassVar[str]
     user_data_limit: ClassVar[int]
@@ -120,6 +121,9 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
 
     refused: ClassVar[Mapping[str, str]]
     """Keywords that the platform has no notion of, with the reason."""
+
+    honoured_of_cards: ClassVar[tuple[str, ...]] = ()
+    """What can be said of a card beside its network: ``domain``, ..."""
 
     whole_at_birth: ClassVar[bool] = True
     """One call makes a VM complete; else the VM bears its maker until the last step is done."""
@@ -131,11 +135,7 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
 
     def birth_place(self, flavor: Flavor) -> str:
         """Return where a VM of this flavor is made, in the words of :class:`Machine`."""
-        raise NotImplementedError
-
-    def find_image(self, name: str, arch: str | None) -> Any:
-        """Return the image with this portable or native name, for an architecture. NotFound."""
-        raise NotImplementedError
+        return flavor.location or self.made_in()
 
     def needs_of(self, draft: Draft) -> Any:
         """Look up what else a VM needs, its networks for one; raise what forbids it. Nothing is made yet."""
@@ -147,6 +147,10 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
         It bears the fields of *draft* from birth.
         """
         raise NotImplementedError
+
+    def was_reaped(self, error: Exception) -> bool:
+        """Tell if an error of ``make_vm`` may come from a key or group that was removed, as unused, a moment ago."""
+        return False
 
     def complete_vm(self, draft: Draft, machine: Machine) -> None:
         """Do what could not be said in that call. AlreadyExists when another VM has got the name in the meantime."""
@@ -178,14 +182,23 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
             undo.add(f'volumes of VM {name}', lambda: self.unmake_volumes(marks.MARK, draft.request))
             new = self.make_volumes(draft.new_volumes, draft.place, draft.request)
             undo.add(f'VM {name}', lambda: self._unmake(draft.request))
-            machine = self.make_vm(draft, [*draft.volumes, *new])
+            machine = self._made_vm(draft, [*draft.volumes, *new])
             self.complete_vm(draft, machine)
         return {'id': machine.id}
+
+    def _made_vm(self, draft: Draft, volumes: Sequence[Volume]) -> Machine:
+        try:
+            return self.make_vm(draft, volumes)
+        except Exception as error:
+            if not self.was_reaped(error):
+                raise
+        return self.make_vm(draft, volumes)
 
     def _drafted(self, name: str, spec: VmSpec, guest: Guest) -> Draft:
         """Look up all that a VM needs. Raises what forbids it; nothing is made."""
         self.check_machine_name(name)
         cloud.refuse(spec, self.refused, self.platform)
+        cloud.refuse_cards(spec, self.honoured_of_cards, self.platform)
         self.check_spec(spec)
         if spec.image is None:
             raise InvalidInput(f'a VM of {self.platform} needs an image', hint="'kvirt list image' shows what is there")
@@ -247,10 +260,9 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
             self.drop_vm(left.native)
         elif left.kind == 'disk':
             self.drop_volumes([left.native])
-        elif left.kind == 'key':
-            self.drop_key(left.native)
-        else:
-            self.drop_group(left.native)
+        else:  # which a VM that was deleted a moment ago may still hold
+            drop = self.drop_key if left.kind == 'key' else self.drop_group
+            self.insist(lambda: drop(left.native), f'deleting {left.kind} {left.name}')
 
 
 def unfinished(fields: Mapping[str, str]) -> bool:

@@ -8,13 +8,15 @@ from typing import Any, ClassVar
 import msgspec
 
 from kvirt import units
-from kvirt.base import waits
+from kvirt.base import unsupported, waits
 from kvirt.errors import AlreadyExists, Conflict
 from kvirt.providers.families import cloud, marks
 from kvirt.providers.families.machines import Machines
 from kvirt.shapes import NetworkShape
 
 _PRIVATE = units.network('10.0.0.0/8')
+_ONE_CARD = 'a VM is on one network, chosen when it is made, and has no further cards'
+_WHOLE = 'networks are not divided into subnets'
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +92,7 @@ class Networks(Machines):
 
     def network_in_sight(self, network: Network) -> bool:
         """Tell if a network is in the client's location, where ``read_networks`` returns others as well."""
-        return True
+        return not network.place or self.is_seen(network.place)
 
     # hooks
 
@@ -155,6 +157,20 @@ class Networks(Machines):
             raise Conflict(f"{what} is in use by {', '.join(sorted(member.name for member in members))}", hint=hint)
         for member in members:
             self.take_away(network, member)
+
+
+class WholeNetworks(Networks):
+    """Networks without subnets, of which a VM is on exactly one, from birth to end."""
+
+    members_can_leave: ClassVar[bool] = False
+    _add_nic = unsupported(_ONE_CARD)
+    _delete_nic = unsupported(_ONE_CARD)
+    _update_nic = unsupported(_ONE_CARD)
+    _create_subnet = unsupported(_WHOLE)
+    _delete_subnet = unsupported(_WHOLE)
+    _update_subnet = unsupported(_WHOLE)
+    _list_subnets = unsupported(_WHOLE)
+    _info_subnet = unsupported(_WHOLE)
 
 
 def check_overlap(name: str, cidr: str, known: Iterable[tuple[str, str]]) -> None:

@@ -8,10 +8,11 @@ from kvirt.base import unsupported
 from kvirt.providers.kvm import domain, reservations
 from kvirt.providers.kvm.disks import Disks
 from kvirt.providers.kvm.dns import Dns
+from kvirt.providers.kvm.events import Events
 from kvirt.providers.kvm.vms import Vms
 
 
-class Kvirt(Vms, Disks, Dns):
+class Kvirt(Vms, Disks, Dns, Events):
     """A libvirt host."""
 
     honours: ClassVar[frozenset[str]] = domain.HONOURED | reservations.KEYWORDS

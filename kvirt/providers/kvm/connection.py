@@ -17,7 +17,7 @@ from kvirt.base import Kbase, Options, option
 log = logging.getLogger(__name__)
 
 _LOCAL_HOSTS = ('', '127.0.0.1', 'localhost', '::1')
-_KEEPALIVE = (5, 5)  # seconds between probes of a remote connection, and how many may stay unanswered
+KEEPALIVE = (5, 5)  # seconds between probes of a remote connection, and how many may stay unanswered
 
 _MEANING: dict[int, type[errors.KvirtError]] = {
     **dict.fromkeys((libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_STORAGE_POOL,
@@ -85,8 +85,8 @@ def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
     return kind(f'libvirt: {text[:1].lower()}{text[1:]}')
 
 
-class _Events:
-    """libvirt's event loop, run by one thread for the whole process; what keepalive needs."""
+class EventLoop:
+    """libvirt's event loop, run by one thread for the whole process: keepalive needs it, and so do events."""
 
     _lock = threading.Lock()
     _running = False
@@ -131,11 +131,11 @@ class Connection(Kbase):
 
     def _open(self) -> None:
         if self.remote:
-            _Events.start()
+            EventLoop.start()
         try:
             self.conn = libvirt.open(self.uri)
             if self.remote:
-                self.conn.setKeepAlive(*_KEEPALIVE)
+                self.conn.setKeepAlive(*KEEPALIVE)
         except libvirt.libvirtError as error:
             self.conn = None
             self.unreachable = f'{self.uri} can not be reached: {_reason(error)}'

@@ -11,12 +11,13 @@ import logging
 import uuid as uuids
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import libvirt
+import msgspec
 
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
@@ -40,8 +41,7 @@ _UNDEFINE = (_UNDEFINE_TEST | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DO
 _ELEMENT = libvirt.VIR_DOMAIN_METADATA_ELEMENT
 
 
-@dataclass(frozen=True)
-class Volume:
+class Volume(msgspec.Struct, frozen=True):
     """A disk of a VM to be: a volume to make, or with ``existing`` one that is there."""
 
     pool: str
@@ -55,8 +55,7 @@ class Volume:
     form: str | None = None  # the format asked for, None for what is usual
 
 
-@dataclass(frozen=True)
-class Copy:
+class Copy(msgspec.Struct, frozen=True):
     """A volume that is to be a copy of ``original``, which the domain calls ``source``; or a new seed in its place."""
 
     pool: str

@@ -17,8 +17,10 @@ from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.domain import Domain
 from kvirt.providers.kvm.growth import Growth
 from kvirt.providers.kvm.mapping import NATIVE, status_of
+from kvirt.providers.kvm.reservations import FIELD, renamed_text
 from kvirt.providers.kvm.storage import GIB
 from kvirt.shapes import DiskShape, NicShape, Status, VmInfo, VmRow
+from kvirt.undo import Undo
 
 log = logging.getLogger(__name__)
 
@@ -182,11 +184,27 @@ class Vms(Growth):
         if self._snapshots(native):
             raise Conflict(f'VM {name} has snapshots, and libvirt renames none that has', hint='Delete them first')
         view = self.persistent(native)
+        reserved = view.info.get(FIELD)
+        if reserved:
+            self.refuse_reserved(view, new)
         if view.journal is None and view.info:
             self.write_journal(native, self.journal_of(view))  # the disks that kcli made are known by its old name
-        native.rename(new, 0)
+        with Undo().translating(self.translate) as undo:
+            if reserved:  # under both names, so that a delete gives it back wherever this is ended
+                undo.add('what is reserved', lambda: self._update_metadata(name, FIELD, reserved))
+                self._update_metadata(name, FIELD, renamed_text(reserved, name, new))
+            undo.add(f'the name {new}', lambda: self._named_back(new, name))
+            native.rename(new, 0)
+            if reserved:
+                self.rename_reserved(view, name, new, undo)
+                self._update_metadata(new, FIELD, renamed_text(reserved, new))
         if view.uefi and view.nvram is None and self.driver == 'qemu':
             self._drop_variables(name, view)
+
+    def _named_back(self, new: str, name: str) -> None:
+        native = self.lookup(new)
+        if native is not None:
+            native.rename(name, 0)
 
     def _drop_variables(self, name: str, view: Domain) -> None:
         """Remove the variables of UEFI that libvirt kept under the *name* that a VM had, lest another VM inherits them.

@@ -6,8 +6,9 @@ https://libvirt.org/formatdomain.html#cpu-allocation, #cpu-tuning, #numa-node-tu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from xml.etree.ElementTree import Element
+
+import msgspec
 
 from kvirt.errors import InvalidInput, NotSupported
 from kvirt.providers.kvm.domain.element import add
@@ -26,8 +27,7 @@ _GROWING_MEMORY = X86 | {'ppc64', 'ppc64le', 'aarch64'}
 _NESTED = {'Intel': ('vmx',), 'AMD': ('svm',)}
 
 
-@dataclass(frozen=True)
-class Vcpus:
+class Vcpus(msgspec.Struct, frozen=True):
     """How many virtual CPUs there are, how many there may be, and how they are laid out (sockets, cores, threads)."""
 
     now: int

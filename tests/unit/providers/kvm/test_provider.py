@@ -131,6 +131,18 @@ def test_capabilities_say_never_with_a_reason():
     assert marks['create_snapshot'].mark == 'supported'
 
 
+def test_libvirt_lacks_what_it_has_no_notion_of_and_nothing_else():
+    every = Kvirt.capabilities()
+    lacking = [each for each in every if each.mark != 'supported']
+    assert {each.mark for each in lacking} == {'never'} and all(each.reason for each in lacking)
+    areas = {each.area for each in lacking} - {each.area for each in every if each.mark == 'supported'}
+    assert areas == {'buckets', 'flavors', 'keys', 'loadbalancers', 'securitygroups'}
+    assert {each.operation for each in lacking if each.area not in areas} == {
+        'list_locations', 'list_quotas', 'update_flavor',
+        'create_subnet', 'delete_subnet', 'update_subnet', 'list_subnets', 'info_subnet',
+        'create_floating_ip', 'delete_floating_ip', 'attach_floating_ip', 'detach_floating_ip', 'list_floating_ips'}
+
+
 @pytest.mark.parametrize(('name', 'ours'), [('web_0.img', True), ('my_vm_12.img', True), ('debian12.qcow2', False),
                                             ('web.img', False), ('_0.img', False)])
 def test_names_of_disks(name, ours):

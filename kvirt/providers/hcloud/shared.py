@@ -1,4 +1,4 @@
-"""Security groups, which are firewalls here, and ssh keys: what VMs share, and what is reaped when none needs it."""
+"""What VMs share: security groups, which are firewalls here, and ssh keys. They are reaped when no VM needs them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ MOST = 5
 """Firewalls that a server may have."""
 
 
-class Firewalls(SharedGroups, SharedKeys, Account):
+class Shared(SharedGroups, SharedKeys, Account):
     """The firewalls and ssh keys of a project."""
 
     keys_are_unique = True
+
+    # firewalls
 
     def groups(self, network: str | None = None) -> Iterator[Group]:
         """Yield all firewalls, none of a network: they stand before the public interface only."""
@@ -53,6 +55,13 @@ class Firewalls(SharedGroups, SharedKeys, Account):
         names = self.vm_names(users) if users else {}
         return [names.get(user, user) for user in users]
 
+    def unused_groups(self, but_by: Collection[str] = ()) -> Iterator[Group]:
+        for firewall in self.conn.firewalls.get_all(label_selector=f'{marks.MARK}={SHARED}'):
+            if all(use.type == 'server' and str(use.server.id) in but_by for use in firewall.applied_to or ()):
+                yield mapping.group(firewall)
+
+    # keys
+
     def keys(self) -> Iterator[Key]:
         return map(mapping.key, self.conn.ssh_keys.get_all())
 
@@ -64,13 +73,6 @@ class Firewalls(SharedGroups, SharedKeys, Account):
 
     def rename_key(self, key: Key, name: str, fields: Mapping[str, str]) -> None:
         key.native.update(name=name, labels=marks.to_labels(fields))
-
-    # what VMs shared
-
-    def unused_groups(self, but_by: Collection[str] = ()) -> Iterator[Group]:
-        for firewall in self.conn.firewalls.get_all(label_selector=f'{marks.MARK}={SHARED}'):
-            if all(use.type == 'server' and str(use.server.id) in but_by for use in firewall.applied_to or ()):
-                yield mapping.group(firewall)
 
 
 def _native_rules(wanted: Iterable[Rule]) -> list[FirewallRule]:
