@@ -36,6 +36,7 @@ docs: $(VENV)/ready ## Generate the reference pages from the tables
 site: $(VENV)/ready ## Build the site of the documentation in build/site; a warning is an error
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # with --quiet, warnings are not even counted
+	$(BIN)/python extras/check_links.py build/site
 
 lint: $(VENV)/ready ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/mypy
