@@ -22,7 +22,7 @@ from kvirt import redact
 from kvirt.base.options import decode_options, meant, meta_of
 from kvirt.copies import DISTINCT, copy_names, copy_values
 from kvirt.decode import field_types
-from kvirt.errors import AlreadyExists, InvalidInput, KvirtError, NotFound, Problem, Unavailable
+from kvirt.errors import AlreadyExists, InvalidInput, KvirtError, NotFound, Problem, Unauthorized, Unavailable
 from kvirt.keywords import table
 from kvirt.names import did_you_mean, safe_name
 from kvirt.parallel import in_parallel
@@ -117,12 +117,9 @@ class Kconfig(Reach, Plans):
         usable = [member for member in members if member.enabled and member.type != 'group']
         if not usable:
             raise NotFound(f'group {client.name} has no enabled member')
-        if client.algorithm == 'random':
-            import random
-            return random.choice(usable)
-        counts = {member.name: sum(row['status'] == 'running' for row in self.for_client(member.name).k.list())
-                  for member in usable}
-        return min(usable, key=lambda member: counts[member.name])
+        from kvirt.groups import choose
+        names = [member.name for member in usable]
+        return self.settings.client(choose(client.name, names, client.algorithm, self.for_client))
 
     def _connect(self) -> Any:
         provider = registry.load(self._section.type)
@@ -133,7 +130,8 @@ class Kconfig(Reach, Plans):
         connected = provider(**options)
         if getattr(connected, 'conn', True) is None:
             reason = getattr(connected, 'unreachable', None) or 'the backend can not be reached'
-            raise Unavailable(f'client {self.client}: {reason}')
+            kind = Unauthorized if getattr(connected, 'rejected', False) else Unavailable
+            raise kind(f'client {self.client}: {reason}')
         return connected
 
     def options(self, provider: type[Any]) -> dict[str, Any]:
@@ -352,22 +350,19 @@ class Kconfig(Reach, Plans):
 
     def download_image(self, image: str | None = None, url: str | None = None, pool: str | None = None,
                        name: str | None = None, size: int | None = None, cmds: Sequence[str] = (),
-                       arch: str | None = None, progress: Callable[[int, int | None], None] | None = None) -> Result:
+                       arch: str | None = None, progress: Callable[[int, int | None], None] | None = None,
+                       checksum: str | None = None) -> Result:
         """Bring a well-known *image* (``debian12``), or the one at *url*, to *pool*, under *name* or its own name."""
         from kvirt.guest import images
         try:
             provider = self.k
             if not url:
-                known = images.find(image or '', arch or getattr(provider, 'arch', None) or 'x86_64')
-                if known is None:
-                    raise NotFound(f"there is no well-known image '{image}'{did_you_mean(image or '', images.names())}",
-                                   hint='Any other one can be had with its URL')
-                known = images.current(known)
+                known = images.current(images.need(image or '', arch or getattr(provider, 'arch', None) or 'x86_64'))
                 url, name = known.url, name or known.file or None
         except KvirtError as error:
             return Result.failure(error)
         return Result.of(provider.add_image(url, pool=pool, short=image, cmds=cmds, name=name, size=size,
-                                            progress=progress))
+                                            progress=progress, checksum=checksum))
 
     def _context(self, provider: Any, extra: Mapping[str, Any], basedir: str | Path) -> dict[str, Any]:
         """Return what ``create`` of our own providers takes beside keywords; one in kcli's manner takes overrides."""

@@ -9,7 +9,7 @@ import click
 
 from kvirt.cli.completion import choices, images
 from kvirt.cli.context import Session, command
-from kvirt.cli.text import is_terminal
+from kvirt.cli.text import folded, is_terminal
 from kvirt.cli.types import name_option
 from kvirt.errors import AlreadyExists, InvalidInput, KvirtError
 from kvirt.providers.catalog import CATALOG
@@ -70,7 +70,7 @@ def _ask_provider(settings: Settings) -> str:
     known = list(entries())
     for entry in known:
         needs = '' if not missing(entry) else f"  (needs pip install 'kvirt[{entry.name}]')"
-        click.echo(f'  {entry.name:14}{entry.title}{needs}', err=True)
+        click.echo(folded(f'{entry.title}{needs}', f'  {entry.name:14}', ' ' * 16), err=True)
     here = 'kvm' if settings.has_local_libvirt() else 'fake'
     names = click.Choice([entry.name for entry in known])
     return find(str(click.prompt('Where do VMs run', default=here, err=True, type=names, show_choices=False))).name
@@ -95,7 +95,7 @@ def _ask_options(settings: Settings, kind: str, given: Mapping[str, Any]) -> tup
         if variable:
             click.echo(f'{key} comes from {variable}', err=True)
             continue
-        answer = str(click.prompt(f"{option['meaning']} ({key})", default=option['default'] or '', err=True,
+        answer = str(click.prompt(folded(f"{option['meaning']} ({key})"), default=option['default'] or '', err=True,
                                   hide_input=option['secret'], show_default=bool(option['default'])))
         if not answer:
             if option['required']:

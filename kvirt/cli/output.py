@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kvirt.cli.context import Session
-from kvirt.cli.text import cell, is_terminal, plain
+from kvirt.cli.text import cell, folded, is_terminal, plain
 from kvirt.redact import redact_mapping
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
 
 Row = Mapping[str, Any]
 Columns = Sequence[str]
@@ -46,8 +50,8 @@ def facts(session: Session, data: Row | Sequence[Row], *, key: str = 'name') -> 
     for index, thing in enumerate([data] if isinstance(data, Mapping) else data):
         if index:
             click.echo()
-        for line in _fact_lines(thing):
-            click.echo(line)
+        for front, text in _fact_lines(thing):
+            click.echo(folded(text, front))
 
 
 def values(session: Session, data: Row, fields: Sequence[str]) -> None:
@@ -83,20 +87,19 @@ def _dump(form: str, data: Any) -> None:
         click.echo(json.dumps(data, indent=2, default=str))
 
 
-def _fact_lines(thing: Row) -> list[str]:
-    lines = []
+def _fact_lines(thing: Row) -> Iterator[tuple[str, str]]:
+    """Yield the lines about one thing, each as what stands in front and the value behind it."""
     for name, value in thing.items():
         if value in (None, '', [], {}):
             continue
         if isinstance(value, Sequence) and not isinstance(value, str) and isinstance(value[0], Mapping):
-            lines.append(f'{name}:')
-            lines += [f'  - {cell(item)}' for item in value]
+            yield f'{name}:', ''
+            yield from (('  - ', cell(item)) for item in value)
         elif isinstance(value, Mapping):
-            lines.append(f'{name}:')
-            lines += [f'  {key}: {cell(item)}' for key, item in value.items()]
+            yield f'{name}:', ''
+            yield from ((f'  {key}: ', cell(item)) for key, item in value.items())
         else:
-            lines.append(f'{name}: {cell(value)}')
-    return lines
+            yield f'{name}: ', cell(value)
 
 
 def _table(data: Sequence[Row], columns: Columns) -> None:
@@ -116,29 +119,56 @@ def _table(data: Sequence[Row], columns: Columns) -> None:
 
 def title_of(column: str) -> str:
     """Return the heading of a column."""
-    return column.replace('_', ' ').capitalize()
+    words = column.replace('_', ' ').capitalize().split()
+    return ' '.join(_INITIALS.get(word.lower(), word) for word in words)
 
 
 def _rich_table(titles: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
-    from rich import box
     from rich.console import Console
+    console = Console()
+    dense = [title.replace(' ', '\n') for title in titles]
+    for table in (_drawn(titles, cells, right, 30, 1), _drawn(dense, cells, right, 20, 0)):
+        if console.measure(table, options=console.options.update(max_width=10000)).minimum <= console.width:
+            console.print(table)
+            return
+    for index, line in enumerate(cells):
+        if index:
+            console.print()
+        for text in _record(titles, line):
+            console.print(text, soft_wrap=True)
+
+
+def _drawn(titles: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool], sentences: int,
+           padding: int) -> Table:
+    """Return the table with columns of *sentences* of that width at least, and *padding* around columns."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, padding))
     for index, (title, number) in enumerate(zip(titles, right, strict=True)):
-        width = max(len(title), *(len(line[index]) for line in cells))
-        # Sentences may be folded. Names may not, whatever the terminal does with a long line.
-        sentence = width > _SENTENCE and any(' ' in line[index] for line in cells)
+        width = max(len(word) for word in (*title.splitlines(), *(line[index] for line in cells)))
+        # Sentences may be folded. Names may not, so that they can be copied.
+        sentence = width > sentences and any(' ' in line[index] for line in cells)
         table.add_column(title, overflow='fold', justify='right' if number else 'left', no_wrap=not sentence,
-                         min_width=_SENTENCE if sentence else width)
+                         min_width=sentences if sentence else width)
     for line in cells:
         table.add_row(*(Text(text, style=_STYLE.get(text, '')) for text in line))
-    console = Console()
-    console.width = max(console.width, console.measure(table, options=console.options.update(max_width=10000)).minimum)
-    console.print(table)
+    return table
 
 
-_SENTENCE = 30  # the width down to which a column of sentences is folded
+def _record(titles: Sequence[str], line: Sequence[str]) -> Iterator[Text]:
+    """Yield the lines of one row where the window is too narrow for a table: what it is, and below it the rest."""
+    from rich.text import Text
+    yield Text(line[0], style='bold')
+    known = [(title, text) for title, text in zip(titles[1:], line[1:], strict=True) if text]
+    width = max((len(title) for title, _ in known), default=0)
+    for title, text in known:
+        front = f'  {title.ljust(width)}  '
+        yield Text.assemble((front, 'dim'), (folded(text, front, ' ' * len(front))[len(front):], _STYLE.get(text, '')))
+
+
+_INITIALS = {'ip': 'IP', 'id': 'ID', 'dns': 'DNS', 'cidr': 'CIDR', 'dhcp': 'DHCP', 'mac': 'MAC', 'vms': 'VMs',
+             'cpus': 'CPUs'}
 _STYLE = {'running': 'green', 'stopped': 'dim', 'failed': 'red', 'pending': 'yellow', 'stopping': 'yellow',
           'terminating': 'yellow', 'suspended': 'yellow', 'unknown': 'magenta', 'supported': 'green', 'never': 'dim',
           'not yet': 'red', 'PASS': 'green', 'WARN': 'yellow', 'FAIL': 'red'}

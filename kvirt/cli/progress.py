@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -17,10 +18,17 @@ Bytes = Callable[[int, 'int | None'], None]
 _REMIND = 30.0  # seconds between two lines about the same wait
 _STEP = 10  # percent between two lines about a download
 _MIB = 1024**2
+_WIDE = 100  # columns from which there is room for a bar
 
 
 def _live(session: Session) -> bool:
     return is_terminal('stderr') and not session.quiet
+
+
+def _first() -> Any:
+    """Return the column of what goes on: it has what room the others leave, and is cut rather than folded."""
+    from rich.table import Column
+    return Column(no_wrap=True, overflow='ellipsis', ratio=1)
 
 
 @contextmanager
@@ -31,8 +39,11 @@ def waits(session: Session) -> Iterator[Callable[[str], Tick]]:
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-    with Progress(SpinnerColumn(), TextColumn('{task.description}', markup=False), TimeElapsedColumn(),
-                  console=Console(stderr=True), transient=True) as progress:
+    from rich.table import Column
+    with Progress(SpinnerColumn(table_column=Column(no_wrap=True, min_width=1)),
+                  TextColumn('{task.description}', markup=False, table_column=_first()),
+                  TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+                  console=Console(stderr=True), transient=True, expand=True) as progress:
         def tick_for(name: str) -> Tick:
             task = None
 
@@ -67,8 +78,12 @@ def transfer(session: Session, what: str) -> Iterator[Bytes]:
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    with Progress(TextColumn('{task.description}', markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-                  TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+    from rich.table import Column
+    console = Console(stderr=True)
+    wide = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    narrow = (DownloadColumn(table_column=Column(no_wrap=True, min_width=13)),)
+    with Progress(TextColumn('{task.description}', markup=False, table_column=_first()),
+                  *(wide if console.width >= _WIDE else narrow), console=console, transient=True, expand=True) as progress:
         task = progress.add_task(plain(what), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 

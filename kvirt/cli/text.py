@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from typing import Any, Literal
 
 
@@ -10,6 +12,18 @@ def is_terminal(name: Literal['stdin', 'stdout', 'stderr']) -> bool:
     """Tell if a standard stream is there and a terminal."""
     stream = getattr(sys, name)
     return stream is not None and bool(stream.isatty())
+
+
+def folded(text: str, front: str = '', behind: str = '    ') -> str:
+    """Return *front* and *text* as they fit a terminal: folded between words, each further line after *behind*.
+
+    Elsewhere it stays one line. A word is never taken apart, so that it can be copied.
+    """
+    room = shutil.get_terminal_size().columns
+    if len(front + text) <= room or not is_terminal('stdout'):
+        return front + text
+    return textwrap.fill(text, room, initial_indent=front, subsequent_indent=behind, break_long_words=False,
+                         break_on_hyphens=False)
 
 
 def plain(text: str) -> str:

@@ -107,3 +107,14 @@ def config(home: Path) -> Iterator[Kconfig]:
 def kvm(home: Path) -> Iterator[Kvirt]:
     with Kvirt(url=URI, home=str(home)) as provider:
         yield provider
+
+
+@pytest.fixture
+def pool(kvm: Kvirt, prefix: str) -> Iterator[str]:
+    """A pool in a folder that QEMU may look into."""
+    name, folder = f'{prefix}-pool', Path('/var/lib/libvirt', f'{prefix}-pool')
+    kvm.create_pool(name, str(folder)).expect()
+    yield name
+    if name in kvm.list_pools():
+        kvm.delete_pool(name, full=True).expect()
+    folder.rmdir()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,6 @@ from kvirt.providers.kvm import Kvirt
 pytestmark = pytest.mark.e2e
 
 BARE: dict[str, Any] = {'virttype': 'qemu', 'cloudinit': False, 'nets': [], 'memory': 64, 'numcpus': 1, 'disks': [1]}
-
-
-@pytest.fixture
-def pool(kvm: Kvirt, prefix: str) -> Iterator[str]:
-    """A pool in a folder that QEMU may look into."""
-    name, folder = f'{prefix}-pool', Path('/var/lib/libvirt', f'{prefix}-pool')
-    kvm.create_pool(name, str(folder)).expect()
-    yield name
-    if name in kvm.list_pools():
-        kvm.delete_pool(name, full=True).expect()
-    folder.rmdir()
 
 
 def disk(kvm: Kvirt, vm: str, target: str, live: bool) -> ET.Element:

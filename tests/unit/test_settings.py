@@ -142,8 +142,8 @@ def test_a_provider_is_a_client_by_its_own_name(tmp_path) -> None:
         Kconfig('hcloud', settings=Settings(tmp_path, environ={})).k  # noqa: B018
 
 
-UNFIT = ("default:\n  client: cloud\n  nested: false\n  ports: [80]\n  memory: 1g\n"
-         "cloud:\n  type: digitalocean\n  token: x\n")
+UNFIT = ('default:\n  client: cloud\n  nested: false\n  ports: [80]\n  memory: 1g\n'
+         'cloud:\n  type: digitalocean\n  token: x\n')
 
 
 def test_a_default_is_no_demand_on_platforms_that_do_not_honour_it(tmp_path, caplog) -> None:

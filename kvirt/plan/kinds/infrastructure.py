@@ -128,6 +128,7 @@ class ImageKeys(NamedKeys, frozen=True, kw_only=True):
 
     url: Annotated[str | None, doc('plan', 'Where it is; a well-known one of that name when absent')] = None
     pool: Annotated[str | None, doc('plan', 'Storage pool')] = None
+    checksum: Annotated[str | None, doc('plan', 'What it must match: sha256:..., or the URL of a list of checksums')] = None
     size: Annotated[int | None, doc('plan', 'Size to grow it to, in GiB', units.disk_gib)] = None
     cmds: Annotated[tuple[str, ...], doc('plan', 'Commands run in it', texts)] = ()
 
@@ -154,15 +155,15 @@ class ImageItem(Item):
         keys = self.keys
         url = keys.url
         if url is None:
-            known = images.find(self.name)
-            if known is None:
+            arch = getattr(self.k, 'arch', None) or 'x86_64'
+            if images.find(self.name) is None and images.find(self.name, arch) is None:
                 raise InvalidInput(Problem(f'image {self.name} is not well-known, so it needs a url', self.entry.where()))
-            url = images.current(known).url
+            url = images.current(images.need(self.name, arch)).url
 
         def progress(done: int, total: int | None) -> None:
             tell(f'{done // 1024**2} of {total // 1024**2} MiB' if total else f'{done // 1024**2} MiB')
         return attempt(self.k.add_image, url, keys.pool, short=self.name, cmds=keys.cmds, name=self.name,
-                                                size=keys.size, progress=progress)
+                                                size=keys.size, progress=progress, checksum=keys.checksum)
 
     def delete(self, tell: Tell) -> Result:
         return attempt(self.k.delete_image, self.name, self.keys.pool)

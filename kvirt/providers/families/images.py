@@ -70,6 +70,11 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     """GiB that it shall have, None for what is in it."""
 
     progress: Progress | None = None
+    short: str | None = None
+    """The well-known image that it is called by whoever asks for it."""
+
+    checksum: str | None = None
+    """What the file must match: ``sha256:...`` or the URL of a list; None where nothing was asked for."""
 
 
 class CloudImages(Machines):
@@ -80,6 +85,9 @@ class CloudImages(Machines):
 
     fetched_by_platform: ClassVar[bool] = False
     """The platform fetches images by itself, from where it can reach them, and takes them as they are."""
+
+    verifies_images: ClassVar[bool] = False
+    """What ``bring_image`` brings passes through this host, where its checksum is verified."""
 
     # primitives
 
@@ -103,6 +111,10 @@ class CloudImages(Machines):
         raise NotImplementedError
 
     # what a platform may do in another way
+
+    def login_user(self, image: str | None) -> str:
+        told = self.login if images.kind_of(image or '') == 'cloudinit' else None
+        return told or super().login_user(image)
 
     def own_images(self, name: str | None = None) -> Iterable[Image]:
         """Return the account's own images, in all locations; with *name*, those of this name or id suffice."""
@@ -146,15 +158,17 @@ class CloudImages(Machines):
     @waits
     def _add_image(self, url: str, pool: str | None = None, short: str | None = None, cmds: Sequence[str] = (),
                    name: str | None = None, size: int | None = None, convert: bool = False,
-                   progress: Progress | None = None) -> Mapping[str, Any] | None:
+                   progress: Progress | None = None, checksum: str | None = None) -> Mapping[str, Any] | None:
         from kvirt.download import file_name  # reads need none of it
         if cmds:
             raise NotSupported('commands for an image are not run here', hint='Run them in a VM, and export it')
         final = self._image_name(name or short or file_name(url))
         self.check_source(url, pool, size)
+        if checksum and not self.verifies_images:
+            raise NotSupported('the platform fetches images itself, and verifies no checksum')
         if self.image_exists(final):
             return {'image': final, 'found': True}
-        wanted = _wanted(final, short, url=url, size=size, progress=progress)
+        wanted = _wanted(final, short, url=url, size=size, progress=progress, short=short, checksum=checksum)
         with self.undo() as undo:
             undo.add(f'image {final}', lambda: self.unmake_image(final, wanted.fields[marks.MARK]))
             self.bring_image(wanted)
@@ -201,7 +215,7 @@ class CloudImages(Machines):
         except NotFound as error:
             raise NotFound(error.reason, hint="'kvirt list image' shows what is there") from None
 
-    def find_image(self, name: str, arch: str | None = None) -> Any:
+    def find_image(self, name: str, arch: str | None) -> Any:
         """Return what a VM is made of: the platform's image with this portable or native name. NotFound, Conflict."""
         return self.image_named(name, arch).native
 

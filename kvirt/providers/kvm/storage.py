@@ -75,14 +75,19 @@ class Storage(Lookup):
                 return volume
         if not refresh:
             return None
-        for candidate in pools:
-            try:
-                self.refresh(candidate)
-            except libvirt.libvirtError as error:
-                if pool:
-                    raise
-                log.warning('pool %s can not be read: %s', candidate.name(), error.get_error_message())
+        if pool:
+            self.refresh(pools[0])
+        else:
+            self.refresh_all()
         return self.find_volume(name, pool, refresh=False)
+
+    def refresh_all(self) -> None:
+        """Read all pools anew. One that can't be read, since its folder or server is gone, is no obstacle to the others."""
+        for pool in self.pools():
+            try:
+                self.refresh(pool)
+            except libvirt.libvirtError as error:
+                log.warning('pool %s can not be read: %s', pool.name(), error.get_error_message())
 
     @staticmethod
     def refresh(pool: libvirt.virStoragePool) -> None:
@@ -229,8 +234,12 @@ class Storage(Lookup):
         return self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
 
     def backed_by(self, path: str) -> list[str]:
+        """Return the names of the volumes that are thin clones of the one at *path*."""
+        return [volume.name() for volume in self.clones_of(path)]
+
+    def clones_of(self, path: str) -> list[libvirt.virStorageVol]:
         """Return the volumes that are thin clones of the one at *path*."""
-        return [volume.name() for pool in self.pools() for volume, _ in self.volumes_in(pool) if below(volume) == path]
+        return [volume for pool in self.pools() for volume, _ in self.volumes_in(pool) if below(volume) == path]
 
     def users_of(self, path: str) -> list[str]:
         """Return the names of the VMs that have the volume at *path* as a disk."""
