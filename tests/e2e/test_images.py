@@ -23,6 +23,8 @@ from kvirt.wait import until
 from tests.webserver import Web, serving
 
 from .conftest import URI
+from .faults import WAYS as FAULTS
+from .faults import Faults
 
 pytestmark = pytest.mark.e2e
 
@@ -174,6 +176,25 @@ def test_a_pool_without_room_is_told_before_anything_is_fetched(web: Web, pool: 
             assert volumes(pool) == ['a.qcow2']
     finally:
         subprocess.run(['umount', folder], check=True)
+
+
+@WAYS
+@pytest.mark.parametrize('way', FAULTS[:2])
+def test_a_failing_call_leaves_nothing(pool: str, home: Path, uri: str, way: str, tmp_path: Path) -> None:
+    """libvirt fails at each of its calls in turn, until one download finds nothing that fails."""
+    small, folder = tmp_path / 'small.qcow2', Path('/var/lib/libvirt', pool)
+    subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', small, '1M'], check=True)
+    for at in range(60):
+        faults = Faults(at, way)
+        with Kvirt(url=uri, home=str(home)) as provider, faults.armed():
+            result = provider.add_image(str(small), pool=pool, size=1)
+        if at >= len(faults.calls):
+            break
+        where = f'call {at} ({faults.calls[at]}), {way}'
+        if result.ok:  # what failed was of no matter
+            (folder / 'small.qcow2').unlink()
+        assert list(folder.iterdir()) == [], where
+    assert result.ok and not result.get('found') and at > 8 and volumes(pool) == ['small.qcow2']
 
 
 def test_an_image_in_use_names_the_vms(kvm: Kvirt, prefix: str, pool: str, image: Path, home: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kvirt.providers.kvm import Kvirt, domain
-from kvirt.providers.kvm.storage import volume_element
+from kvirt.providers.kvm.storage import below, volume_element
 
 BARE = {'cloudinit': False, 'pool': 'default-pool', 'disks': [1], 'start': False}
 SCHEMAS = Path('/usr/share/libvirt/schemas')
@@ -68,3 +68,10 @@ def test_what_is_the_root_of_a_thin_clone_is_not_deleted(kvm):
     for refused in (kvm.delete_disk(None, 'root'), kvm.delete_image('root')):
         assert refused['error'] == 'Conflict' and 'clone' in refused['reason']
     kvm.delete_disk(None, 'clone').expect()
+
+
+def test_a_volume_that_went_away_meanwhile_stands_on_nothing(kvm):
+    kvm.create_disk('root', 1, pool='default-pool').expect()
+    gone = kvm.get_volume('root')
+    kvm.delete_disk(None, 'root', pool='default-pool').expect()
+    assert below(gone) is None
