@@ -132,7 +132,8 @@ def see_display(away: Path, name: str) -> None:
     done = kvirt(away, 'console', name)
     host, port = re.fullmatch(r'vnc://(.+):(\d+)\n', done.stdout).groups()  # type: ignore[union-attr]
     command = shlex.split(done.stderr.partition('while this runs: ')[2])
-    assert command == json.loads(kvirt(away, 'console', name, '-o', 'json').stdout)['tunnel_command']
+    known = json.loads(kvirt(away, 'console', name, '-o', 'json').stdout)
+    assert known['tunnel_command'][-4:] == command[-4:] and known['tunnel_url'].startswith('vnc://127.0.0.1:')
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as tunnel:
         try:
             assert read_soon(host, int(port)).startswith(b'RFB 003')
@@ -219,7 +220,7 @@ def test_lists_of_several_hosts_take_as_long_as_the_slowest(home: Path, far: Rem
     lines = done.stderr.splitlines()
     assert [line.split(':')[1].strip() for line in lines] == ['client dead1', 'client dead2', 'client dead3']
     assert all('timed out' in line for line in lines)
-    assert 10 <= took < 20, took  # seconds: one has ten
+    assert 10 <= took < 25, took  # seconds: one has ten, and the three of them would have thirty
 
 
 def test_a_group_places_by_free_memory(home: Path, far: RemoteHost, prefix: str) -> None:
