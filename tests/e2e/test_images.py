@@ -126,13 +126,14 @@ def test_what_is_refused_leaves_nothing(web: Web, pool: str, home: Path, uri: st
     whole = image.read_bytes()
     web.files |= {'/thin.qcow2': thin.read_bytes(), '/page.qcow2': b'<html>' + bytes(9999), '/short.img': b'short',
                   '/big.qcow2': whole[:24] + (7 * 1024**3).to_bytes(8, 'big') + whole[32:],
+                  '/half.qcow2': whole[:len(whole) // 2],
                   '/cut.qcow2.xz': lzma.compress(whole[:99_999])[:-100], '/page.qcow2.gz': b'<html>', '/empty.iso': b''}
     with Kvirt(url=uri, home=str(home)) as provider:
         for path, error, told in (
                 ('thin.qcow2', 'InvalidInput', 'stands on another file'), ('page.qcow2', 'InvalidInput', 'web page'),
                 ('short.img', 'InvalidInput', 'not an image'), ('cut.qcow2.xz', 'InvalidInput', 'can not be unpacked'),
                 ('page.qcow2.gz', 'InvalidInput', 'web page'), ('empty.iso', 'InvalidInput', 'not an image'),
-                ('absent.img', 'NotFound', 'does not exist'),
+                ('half.qcow2', 'InvalidInput', 'a part is missing'), ('absent.img', 'NotFound', 'does not exist'),
                 ("$(touch%20x)';touch%20y.img", 'InvalidInput', 'can not name'),
                 ('big.qcow2', 'InvalidInput', 'made one of 5 GiB')):
             refused = provider.add_image(f'{web.url}/{path}', pool=pool, size=5)
