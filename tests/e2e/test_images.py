@@ -216,16 +216,3 @@ def test_an_image_in_use_names_the_vms(kvm: Kvirt, prefix: str, pool: str, image
     stranger.unlink()
     kvm.delete_image(base).expect()
     assert volumes(pool) == []
-
-
-def test_a_pool_whose_folder_is_gone_hides_no_image(
-        kvm: Kvirt, pool: str, prefix: str, caplog: pytest.LogCaptureFixture) -> None:
-    folder = Path('/var/lib/libvirt', pool)
-    folder.rmdir()
-    try:
-        assert kvm.create(f'{prefix}-a', **BARE, image=f'{prefix}-absent')['error'] == 'NotFound'
-        assert f'pool {pool} can not be read' in caplog.text
-        assert isinstance(kvm.volumes(), list)
-    finally:
-        folder.mkdir()
-        kvm.libvirt.storagePoolLookupByName(pool).create(0)

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from kvirt.errors import InvalidInput
 
 _HEADER = 512
+_TEXT = 32  # bytes by which a page is told from a boot sector that happens to begin like one
 _QCOW2 = struct.Struct('>4sIQIIQIIQ')  # up to where its first table stands; see docs/interop/qcow2 of QEMU
 _FEATURES = 72
 _EXTERNAL_DATA, _WIDE_ENTRIES = 1 << 2, 1 << 4
@@ -39,7 +40,7 @@ def read(path: Path, what: str) -> DiskFile:
         head = file.read(_HEADER)
         if head.startswith(b'# Disk DescriptorFile'):
             raise InvalidInput(f'{what} only describes an image, whose content is in other files', hint=_WHOLE)
-        if len(head) < _HEADER or head.lstrip()[:1] == b'<':
+        if len(head) < _HEADER or (head.lstrip()[:1] == b'<' and head[:_TEXT].isascii()):
             raise InvalidInput(f'{what} is not an image of a disk',
                                hint='Is it a web page? Give the URL of the file itself')
         if not head.startswith(b'QFI\xfb'):

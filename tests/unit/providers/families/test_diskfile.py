@@ -45,6 +45,13 @@ def test_an_image_whose_data_lies_elsewhere_is_refused(tmp_path: Path) -> None:
         read(tmp_path / 'a.vmdk', 'it')
 
 
+@pytest.mark.parametrize('sector', [b'<' + bytes(range(128, 256)) * 4, b'\r\n<\x90\xeb' + bytes(range(256)) * 2])
+def test_a_boot_sector_may_begin_with_anything(tmp_path: Path, sector: bytes) -> None:
+    path = tmp_path / 'a.img'
+    path.write_bytes(sector)
+    assert read(path, 'it') == DiskFile('raw', len(sector))
+
+
 @pytest.mark.parametrize('options', [('-o', 'compat=0.10'), ('-c',), ('-o', 'cluster_size=4k'), (),
                                      ('-o', 'extended_l2=on,cluster_size=16k')], ids=' '.join)
 def test_an_image_that_was_cut_is_told_from_a_whole_one(tmp_path: Path, options: tuple[str, ...]) -> None:
