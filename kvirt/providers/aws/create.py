@@ -75,7 +75,6 @@ class Create(Births, LooseNames, Flavors, Storage, SecurityGroups, Keys, Address
     user_data_limit = 16384
     refused = {**{key: why for key, why in NO_HYPERVISOR.items() if key != 'pool'},
                'diskinterface': 'it decides how disks are connected'}
-    honoured_of_cards = None
 
     @waits
     def _create(self, name: str, spec: VmSpec, guest: Guest) -> Mapping[str, Any] | None:

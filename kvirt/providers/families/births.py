@@ -124,9 +124,6 @@ class Births(SharedGroups, SharedKeys, CloudDelete, CloudImages):
     refused: ClassVar[Mapping[str, str]]
     """Keywords that the platform has no notion of, with the reason."""
 
-    honoured_of_cards: ClassVar[tuple[str, ...] | None] = ()
-    """What can be said of a card beside its network: ``domain``, ...; None where ``needs_of`` looks at that."""
-
     whole_at_birth: ClassVar[bool] = True
     """One call makes a VM complete; else the VM bears its maker until the last step is done."""
 
@@ -216,8 +213,6 @@ class Births(SharedGroups, SharedKeys, CloudDelete, CloudImages):
         """Look up all that a VM needs. Raises what forbids it; nothing is made."""
         self.check_machine_name(name)
         cloud.refuse(spec, self.refused, self.platform)
-        if self.honoured_of_cards is not None:
-            cloud.refuse_cards(spec, self.honoured_of_cards, self.platform)
         self.check_spec(spec)
         if spec.image is None:
             raise InvalidInput(f'a VM of {self.platform} needs an image', hint="'kvirt list image' shows what is there")
