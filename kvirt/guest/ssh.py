@@ -334,7 +334,10 @@ def wait_command(target: Target, known_hosts: Path, script: str, *, timeout: flo
     deadline = clock.now() + timeout
 
     def look() -> Answer | None:
-        answer = run(target, known_hosts, script, timeout=max(1.0, deadline - clock.now()))
+        try:
+            answer = run(target, known_hosts, script, timeout=max(1.0, deadline - clock.now()))
+        except TimedOut:
+            return None  # it took what was left, which is told with the whole
         return answer if answer.status == 0 else None
 
     return until(look, what=f'the command {shlex.quote(script)[:80]} succeeding in {target.host}', timeout=timeout,
