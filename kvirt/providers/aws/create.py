@@ -1,14 +1,15 @@
-"""Making VMs. One call makes an instance with its disks, cards and marks, so what exists is complete.
+"""Making and removing VMs. One call makes an instance with its disks, cards and marks, so what exists is complete.
 
 Before it nothing is made but the security group that VMs with the same rules share. Only volumes that were there before
 are attached afterwards, since EC2 wants a running VM for that; until then the VM bears the mark of its maker, so that
-``delete orphans`` finds one that was never finished.
+``delete orphans`` finds one that was never finished. What else is complete bears no maker either; only shared security
+groups keep theirs: they are left behind when nothing uses them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,20 +18,20 @@ from kvirt.base import waits
 from kvirt.base.flavors import CHEAPEST
 from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.guest.guest import Guest
-from kvirt.providers.aws.account import Native
+from kvirt.providers.aws.account import PAGE, Native
 from kvirt.providers.aws.addresses import Addresses
 from kvirt.providers.aws.dns import Dns
 from kvirt.providers.aws.flavors import Flavors
 from kvirt.providers.aws.images import root_of, size_of
 from kvirt.providers.aws.keys import Keys
-from kvirt.providers.aws.orphans import Orphans
+from kvirt.providers.aws.networks import dismantle
 from kvirt.providers.aws.securitygroups import SecurityGroups
 from kvirt.providers.aws.storage import Storage, block_device, free_device, volume_type
 from kvirt.providers.aws.wellknown import native_arch
 from kvirt.providers.families import boto
-from kvirt.providers.families.births import Draft
+from kvirt.providers.families.births import GROUP, Births, Draft, Left, unfinished
 from kvirt.providers.families.cloud import NO_HYPERVISOR
-from kvirt.providers.families.ec2 import bearing, marked, name_of, pages
+from kvirt.providers.families.ec2 import bearing, described, marked, name_of, pages
 from kvirt.providers.families.loosenames import LooseNames
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.marks import MAKER, MARK, maker
@@ -44,6 +45,20 @@ RUNNING_SECONDS = 600.0
 _STALE = ('InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable', 'InvalidGroup.NotFound', 'InvalidSubnetID.NotFound')
 """Errors which say that what was looked up earlier is no longer there."""
 
+_VM = 'instance'
+
+_LEFT: dict[str, Callable[[Any, str], Any]] = {
+    # In the order in which they can be deleted.
+    _VM: lambda ec2, thing: ec2.terminate_instances(InstanceIds=[thing]),
+    'image': lambda ec2, thing: ec2.deregister_image(ImageId=thing),
+    'snapshot': lambda ec2, thing: ec2.delete_snapshot(SnapshotId=thing),
+    'volume': lambda ec2, thing: ec2.delete_volume(VolumeId=thing),
+    'elastic ip': lambda ec2, thing: ec2.release_address(AllocationId=thing),
+    'network interface': lambda ec2, thing: ec2.delete_network_interface(NetworkInterfaceId=thing),
+    GROUP: lambda ec2, thing: ec2.delete_security_group(GroupId=thing),
+    'vpc': lambda ec2, thing: dismantle(ec2, described(ec2, 'vpc', {'vpc-id': [thing]}))}
+"""What a create that was killed can leave, and how it is removed."""
+
 
 class Needs(NamedTuple):
     """What an instance is made of, as RunInstances takes it."""
@@ -53,8 +68,8 @@ class Needs(NamedTuple):
     placement: str | None
 
 
-class Create(Orphans, LooseNames, Flavors, Storage, SecurityGroups, Keys, Addresses, Dns):
-    """Create and delete."""
+class Create(Births, LooseNames, Flavors, Storage, SecurityGroups, Keys, Addresses, Dns):
+    """Create, delete, and what was left behind."""
 
     platform = 'EC2'
     user_data_limit = 16384
@@ -112,20 +127,22 @@ class Create(Orphans, LooseNames, Flavors, Storage, SecurityGroups, Keys, Addres
         return flavor
 
     def birth_place(self, flavor: Flavor) -> str:
+        """Return the region: the zone is that of the cards."""
         return self.here
 
     def planned(self, vm: str, spec: VmSpec, flavor: Flavor, place: str) -> tuple[list[Volume], dict[str, int]]:
         """Return the volumes that were there and that the VM gets: all others are made with it. NotFound, Conflict."""
-        found = [self.free_volume(disk.volume) for disk in spec.disks if disk.volume]
+        named = [disk.volume for disk in spec.disks if disk.volume]
+        found = [self.free_volume(each) for each in named]
         if len({each.place for each in found}) > 1:
-            raise Conflict(f"volumes {', '.join(disk.volume for disk in spec.disks if disk.volume)} are in several zones")
+            raise Conflict(f"volumes {', '.join(named)} are in several zones")
         return found, {}
 
     def named_groups(self, names: Sequence[str]) -> tuple[()]:
         """Return none: groups belong to a network, so each card has its own; see ``groups_for``."""
         return ()
 
-    def find_image(self, name: str, arch: str | None) -> Native:
+    def find_image(self, name: str, arch: str | None = None) -> Native:
         return self.image_of(name, arch or 'x86_64')
 
     def needs_of(self, draft: Draft) -> Needs:
@@ -220,3 +237,33 @@ class Create(Orphans, LooseNames, Flavors, Storage, SecurityGroups, Keys, Addres
 
     def forget_vm(self, machine: Machine) -> None:
         self.reap_groups(machine.native['Region'])
+
+    # what was left behind: one call tells it all; VMs and groups are looked at again
+
+    def _left_behind(self) -> list[Left]:
+        left = [Left(kind=kind, name=fields.get('Name') or thing, detail=f'{thing} in {region}, never finished',
+                     native={'Id': thing, 'Region': region}) for (kind, thing, region), fields in self._marked_things()
+                if kind in _LEFT and MARK in fields and unfinished(fields)]
+        vms = _ids(left, _VM)
+        # The tags of a VM that is terminated stay for an hour, and a group may have come into use.
+        there = {each['InstanceId'] for each in self.instances({'tag-key': [MAKER]})} if vms else set()
+        if _ids(left, GROUP):
+            there |= {group.id for group in self.unused_groups(but_by=vms)}
+        return sorted((each for each in left if each.kind not in (_VM, GROUP) or each.native['Id'] in there),
+                      key=lambda each: (list(_LEFT).index(each.kind), each.name))
+
+    def _marked_things(self) -> Iterable[tuple[tuple[str, str, str], dict[str, str]]]:
+        """Return kind, id and region of all that bears marks, with these."""
+        things: dict[tuple[str, str, str], dict[str, str]] = {}
+        for tag in self.everywhere(lambda ec2: pages(ec2, 'describe_tags', 'Tags', {'key': [MARK, MAKER, 'Name']}, PAGE)):
+            thing = tag['ResourceType'].replace('-', ' '), tag['ResourceId'], tag['Region']
+            things.setdefault(thing, {})[tag['Key']] = tag['Value']
+        return things.items()
+
+    def drop_left(self, left: Left) -> None:
+        with boto.about(f'{left.kind} {left.name}'):
+            _LEFT[left.kind](self.ec2_of(left.native), left.native['Id'])
+
+
+def _ids(left: Iterable[Left], kind: str) -> set[str]:
+    return {each.native['Id'] for each in left if each.kind == kind}

@@ -17,7 +17,7 @@ from kvirt.errors import NotFound
 from kvirt.names import did_you_mean
 from kvirt.providers.aws.account import Account
 from kvirt.providers.aws.storage import volume_type
-from kvirt.providers.families.ec2 import pages
+from kvirt.providers.families.ec2 import described, pages
 from kvirt.providers.families.kept import FRESH, kept, now
 from kvirt.providers.families.memory import Memory
 from kvirt.shapes import CostItem, Flavor
@@ -54,13 +54,10 @@ class Flavors(Account):
         return self.here
 
     def _list_flavors(self) -> list[Flavor]:
-        known = self._kept('types', list[Flavor], self._asked)
+        known = self._kept('types', list[Flavor], lambda: [
+            flavor_of(each, self.here) for each in described(self.ec2, 'instance_type', size=_FEW)])
         self._types.update({flavor.name: flavor for flavor in known})
         return [self._priced(flavor) for flavor in sorted(known, key=lambda flavor: flavor.name)]
-
-    def _asked(self) -> list[Flavor]:
-        return [flavor_of(each, self.here)
-                for each in pages(self.ec2, 'describe_instance_types', 'InstanceTypes', size=_FEW)]
 
     def _kept(self, what: str, kind: type[T], ask: Callable[[], T], instead: T | None = None) -> T:
         name = f'{what}-{self.here}'
@@ -94,18 +91,16 @@ class Flavors(Account):
         with self._types_lock:  # one of many threads asks, and the others wait for what it learns
             absent = sorted(wanted - set(self._types))
             for start in range(0, len(absent), _FEW):
-                found = pages(self.client('ec2', region), 'describe_instance_types', 'InstanceTypes',
-                              {'instance-type': absent[start:start + _FEW]})
+                few = {'instance-type': absent[start:start + _FEW]}
+                found = described(self.client('ec2', region), 'instance_type', few)
                 self._types.update({each['InstanceType']: flavor_of(each, region or self.here) for each in found})
         return {name: self._types[name] for name in wanted if name in self._types}
 
     # prices
 
     def _price_list(self) -> Prices:
-        return self._kept('prices', dict[str, Any], self._asked_prices, instead=_no_prices())
-
-    def _asked_prices(self) -> Prices:
-        return list_prices(self.client('pricing', pricing_region(self.here)), self.here)
+        return self._kept('prices', dict[str, Any], instead=_no_prices(), ask=lambda: list_prices(
+            self.client('pricing', pricing_region(self.here)), self.here))
 
     def _priced(self, flavor: Flavor) -> Flavor:
         known = self._price_list()
@@ -175,9 +170,9 @@ def spot_prices(ec2: Any, types: Sequence[str] = ()) -> dict[str, float]:
 
 def _products(client: Any, filters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     asked = [{'Type': 'TERM_MATCH', 'Field': field, 'Value': value} for field, value in filters.items()]
-    for page in client.get_paginator('get_products').paginate(ServiceCode='AmazonEC2', FormatVersion='aws_v1',
-                                                              Filters=asked, PaginationConfig={'PageSize': 100}):
-        yield from map(json.loads, page['PriceList'])
+    texts: Iterator[Any] = pages(client, 'get_products', 'PriceList', size=100, ServiceCode='AmazonEC2',
+                                 FormatVersion='aws_v1', Filters=asked)
+    return map(json.loads, texts)
 
 
 def _on_demand(product: Mapping[str, Any], unit: str) -> Iterator[tuple[str, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from kvirt import units
@@ -47,7 +47,7 @@ class Networks(Subnets, SecurityGroups):
         request = new_request()
         marks = {MARK: request, 'Name': name, 'plan': plan, **({'domain': domain} if domain else {})}
         with boto.about(f'network {name}'), self.undo() as undo:
-            undo.add(f'network {name}', lambda: dismantle(self.ec2, request))
+            undo.add(f'network {name}', lambda: dismantle(self.ec2, described(self.ec2, 'vpc', bearing(request))))
             made = made_once(self.ec2, 'vpc', {**marks, **making(request)}, CidrBlock=str(wanted))
             vpc = {**made, 'Region': self.here}
             self.soon(lambda: self.ec2.modify_vpc_attribute(VpcId=vpc['VpcId'], EnableDnsHostnames={'Value': True}))
@@ -97,7 +97,7 @@ class Networks(Subnets, SecurityGroups):
             raise Conflict(f"network {name} has subnets: {', '.join(sorted(others))}", hint='Delete them first')
         self._vacate(f'network {name}', vpc, inside, force)
         with boto.about(f'network {name}'):
-            dismantle(ec2, mark, vpc)
+            dismantle(ec2, [vpc])
         self.forget_groups()
 
     def _update_network(self, name: str, dhcp: bool | None, nat: bool | None, domain: str | None, plan: str | None,
@@ -234,8 +234,8 @@ class Networks(Subnets, SecurityGroups):
         native, attachment = card['NetworkInterfaceId'], card.get('Attachment', {}).get('AttachmentId')
         if attachment:
             ec2.detach_network_interface(AttachmentId=attachment)
-        boto.patiently(lambda: ec2.delete_network_interface(NetworkInterfaceId=native), (Conflict, InvalidInput),
-                       what=f'network card {native} being let go of', clock=self.clock, timeout=_LETS_GO)
+        self.patiently(f'network card {native} being let go of', passing=(Conflict, InvalidInput), seconds=_LETS_GO,
+                       call=lambda: ec2.delete_network_interface(NetworkInterfaceId=native))
 
     def _network_ports(self, name: str) -> list[str]:
         subnets = self.subnets_named(name, self.topology())
@@ -261,31 +261,22 @@ class Networks(Subnets, SecurityGroups):
                   timeout=_LETS_GO, clock=self.clock)
 
 
-def dismantle(ec2: Any, request: str | None, vpc: Mapping[str, Any] | None = None) -> None:
-    """Delete what was made with a network: what bears the mark of its *request*, and what is ours within its VPC."""
-    mine = bearing(request) if request else {}
-    vpcs = [vpc] if vpc else list(described(ec2, 'vpc', mine))
-    for each in vpcs:
-        inside = {'vpc-id': [each['VpcId']], 'tag-key': [MARK]}
+def dismantle(ec2: Any, vpcs: Iterable[Mapping[str, Any]]) -> None:
+    """Delete VPCs with all that was made with them: what bears the same mark, and what is ours within."""
+    for vpc in list(vpcs):
+        mark, inside = tags_of(vpc).get(MARK), {'vpc-id': [vpc['VpcId']], 'tag-key': [MARK]}
         for group in described(ec2, 'security_group', inside):
             ec2.delete_security_group(GroupId=group['GroupId'])
         _drop_tables(ec2, inside)
         for subnet in described(ec2, 'subnet', inside):
             ec2.delete_subnet(SubnetId=subnet['SubnetId'])
-    for gateway in described(ec2, 'internet_gateway', mine) if mine else ():
-        for use in gateway.get('Attachments', ()):
-            ec2.detach_internet_gateway(InternetGatewayId=gateway['InternetGatewayId'], VpcId=use['VpcId'])
-        ec2.delete_internet_gateway(InternetGatewayId=gateway['InternetGatewayId'])
-    for each in vpcs:
-        ec2.delete_vpc(VpcId=each['VpcId'])
-    for options in pages(ec2, 'describe_dhcp_options', 'DhcpOptions', mine) if mine else ():
-        ec2.delete_dhcp_options(DhcpOptionsId=options['DhcpOptionsId'])
-
-
-def dismantle_vpc(ec2: Any, vpc: str) -> None:
-    """Delete a VPC that was never finished, given by its id."""
-    for found in described(ec2, 'vpc', {'vpc-id': [vpc]}):
-        dismantle(ec2, tags_of(found).get(MARK), found)
+        for gateway in described(ec2, 'internet_gateway', bearing(mark)) if mark else ():
+            for use in gateway.get('Attachments', ()):
+                ec2.detach_internet_gateway(InternetGatewayId=gateway['InternetGatewayId'], VpcId=use['VpcId'])
+            ec2.delete_internet_gateway(InternetGatewayId=gateway['InternetGatewayId'])
+        ec2.delete_vpc(VpcId=vpc['VpcId'])
+        for options in pages(ec2, 'describe_dhcp_options', 'DhcpOptions', bearing(mark)) if mark else ():
+            ec2.delete_dhcp_options(DhcpOptionsId=options['DhcpOptionsId'])
 
 
 def _drop_tables(ec2: Any, filters: Filters) -> None:

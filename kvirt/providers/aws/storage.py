@@ -95,20 +95,17 @@ class Storage(Volumes, Images):
         return msgspec.structs.replace(volume, device=device)
 
     def _made_volume(self, ec2: Any, wanted: NewVolume) -> Volume:
-        kind = volume_type(wanted.pool)
-        asked = {'Size': wanted.size, 'VolumeType': kind, **speed_of(kind, wanted.size)}
         snapshot = root_of(self.image_of(wanted.image))['Ebs'].get('SnapshotId') if wanted.image else None
-        if snapshot:
-            asked['SnapshotId'] = snapshot
-        named = {'Name': wanted.name} if wanted.name else {}
-        made = create_volume(ec2, wanted.place, asked, {**named, **wanted.fields})
-        return _volume({**made, 'Region': ec2.meta.region_name})
+        fields = {**({'Name': wanted.name} if wanted.name else {}), **wanted.fields}
+        return _volume({'Region': ec2.meta.region_name, **ec2.create_volume(
+            AvailabilityZone=wanted.place, Size=wanted.size, TagSpecifications=marked('volume', fields),
+            **ebs_of(volume_type(wanted.pool), wanted.size, snapshot))})
 
     def drop_volume(self, volume: Volume) -> None:
         ec2 = self.ec2_of(volume.native)
         with boto.unless_gone():
-            boto.patiently(lambda: ec2.delete_volume(VolumeId=volume.id), Conflict, what=f'deleting volume {volume.name}',
-                           clock=self.clock, timeout=VOLUME_SECONDS)
+            self.patiently(f'deleting volume {volume.name}', lambda: ec2.delete_volume(VolumeId=volume.id),
+                           seconds=VOLUME_SECONDS)
 
     def attach_volume(self, volume: Volume, machine: Machine) -> Volume:
         device = self._free_device(machine.native)
@@ -156,12 +153,6 @@ class Storage(Volumes, Images):
     _delete_pool = unsupported('pools are the types of EBS volumes, and are always there')
 
 
-def create_volume(ec2: Any, zone: str, asked: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
-    """Make a volume in a zone, and return it as EC2 tells it."""
-    made: dict[str, Any] = ec2.create_volume(AvailabilityZone=zone, **asked, TagSpecifications=marked('volume', tags))
-    return made
-
-
 def _volume(native: Mapping[str, Any], root_device: str | None = None) -> Volume:
     uses = native.get('Attachments') or ()
     device = next((each['Device'] for each in uses), '')
@@ -181,17 +172,16 @@ def volume_type(pool: str | None) -> str:
     return str(pool)
 
 
-def speed_of(kind: str, size: int) -> dict[str, int]:
-    """Return the speed that a volume of this type and size must be asked for with, where it must."""
-    return {'Iops': max(100, min(_USUAL_SPEED, _SPEED[kind] * size))} if kind in _SPEED else {}
+def ebs_of(kind: str, size: int, snapshot: str | None = None) -> dict[str, Any]:
+    """Return what a volume is asked for with: its type, the speed where one must be given, and what it is made of."""
+    speed = {'Iops': max(100, min(_USUAL_SPEED, _SPEED[kind] * size))} if kind in _SPEED else {}
+    return {'VolumeType': kind, **speed, **({'SnapshotId': snapshot} if snapshot else {})}
 
 
 def block_device(device: str, size: int, pool: str | None, snapshot: str | None = None) -> dict[str, Any]:
     """Return a disk of RunInstances, which goes with its VM."""
-    kind = volume_type(pool)
-    return {'DeviceName': device, 'Ebs': {
-        'VolumeSize': size, 'VolumeType': kind, 'DeleteOnTermination': True, **speed_of(kind, size),
-        **({'SnapshotId': snapshot} if snapshot else {})}}
+    return {'DeviceName': device, 'Ebs': {'VolumeSize': size, 'DeleteOnTermination': True,
+                                          **ebs_of(volume_type(pool), size, snapshot)}}
 
 
 def free_device(taken: Iterable[str]) -> str:

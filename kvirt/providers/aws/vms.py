@@ -47,10 +47,11 @@ class Vms(Create, CloudVms):
     def more_of_vm(self, machine: Machine) -> dict[str, Any]:
         flavor = self.types_of([machine.flavor], machine.location).get(machine.flavor)
         size = {'numcpus': flavor.numcpus, 'memory': flavor.memory} if flavor else {}
-        instance, place = machine.native, machine.native['Placement']
-        return {**size, **_flags_of(instance, flavor), 'sublocation': machine.place,
+        instance, spot, stays = machine.native, _is_spot(machine.native), _outlives_a_stop(machine.native)
+        return {**size, 'stoppable': stays, 'resizable': stays, 'spot': spot or None,
+                'preemptible': spot or bool(flavor and flavor.preemptible), 'sublocation': machine.place,
                 'dnsname': instance.get('PublicDnsName') or None, 'privateip': instance.get('PrivateIpAddress') or None,
-                'placement': place.get('GroupName') or None, 'spot': _is_spot(instance) or None,
+                'placement': instance['Placement'].get('GroupName') or None,
                 'securitygroups': sorted(set(groups_of(instance).values())) or None}
 
     _console = unsupported('EC2 shows no display of a VM; serialconsole returns what the guest has printed')
@@ -85,8 +86,8 @@ class Vms(Create, CloudVms):
 
     @staticmethod
     def allowed(machine: Machine, flag: str) -> None:
-        """Raise NotSupported when a VM lacks *flag*: stoppable, rebootable, resizable."""
-        if not _flags_of(machine.native, None)[flag]:
+        """Raise NotSupported when a VM, which must stop for that, is not *flag*: stoppable, resizable."""
+        if not _outlives_a_stop(machine.native):
             kind = 'a spot VM' if _is_spot(machine.native) else "one whose root disk is its host's"
             raise NotSupported(f'VM {machine.name} is not {flag}: it is {kind}')
 
@@ -127,11 +128,9 @@ def _sized(machine: Machine, flavor: Flavor | None) -> Machine:
     return msgspec.structs.replace(machine, numcpus=flavor.numcpus, memory=flavor.memory) if flavor else machine
 
 
-def _flags_of(instance: Native, flavor: Flavor | None) -> dict[str, bool]:
-    """Return what can be done with a VM, as far as its kind goes. A spot VM that is stopped could not be got again."""
-    lasts = instance.get('RootDeviceType', 'ebs') == 'ebs' and not _is_spot(instance)
-    return {'stoppable': lasts, 'resizable': lasts,
-            'preemptible': _is_spot(instance) or bool(flavor and flavor.preemptible)}
+def _outlives_a_stop(instance: Native) -> bool:
+    """Tell if a VM can be stopped: a spot one could not be got again, and what is on a disk of its host would be lost."""
+    return instance.get('RootDeviceType', 'ebs') == 'ebs' and not _is_spot(instance)
 
 
 def _is_spot(instance: Native) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from kvirt.parallel import in_parallel
 from kvirt.providers.aws.account import Account
 from kvirt.providers.families import cloud
 from kvirt.providers.families.ec2 import Filters, described, name_of
+from kvirt.providers.families.loosenames import told_apart
 from kvirt.providers.families.marks import MARK
 from kvirt.providers.families.memory import Memory
 from kvirt.spec import NetSpec, VmSpec
@@ -101,10 +101,8 @@ class Vpcs(Account):
 
     def names_in(self, topology: Topology) -> dict[str, str]:
         """Return the names of VPCs and subnets by id. Where several bear one name, their ids take its place."""
-        names = {**{vpc['VpcId']: self.vpc_name(vpc) for vpc in topology.vpcs},
-                 **{subnet['SubnetId']: self.subnet_name(subnet) for subnet in topology.subnets}}
-        times = Counter((native.partition('-')[0], name) for native, name in names.items())
-        return {native: name if times[native.partition('-')[0], name] == 1 else native for native, name in names.items()}
+        return {**told_apart({vpc['VpcId']: self.vpc_name(vpc) for vpc in topology.vpcs}),
+                **told_apart({subnet['SubnetId']: self.subnet_name(subnet) for subnet in topology.subnets})}
 
     def network_names(self, region: str) -> dict[str, str]:
         """Return the names of VPCs and subnets by id, as ``list_networks`` and ``list_subnets`` call them."""

@@ -41,6 +41,11 @@ class Ec2(Machines):
         """Call as soon as all of EC2 knows what was made a moment ago."""
         return boto.patiently(call, NotFound, what='what was just made being known', clock=self.clock)
 
+    def patiently(self, what: str, call: Callable[[], T], *, seconds: float,
+                  passing: boto.Kind | tuple[boto.Kind, ...] = Conflict) -> T:
+        """Call as soon as EC2 has let go of what it still holds: while it fails with *passing*. TimedOut."""
+        return boto.patiently(call, passing, what=what, clock=self.clock, timeout=seconds)
+
 
 # lists
 

@@ -1,9 +1,10 @@
-"""Names of VMs on a platform that lets several bear one: kvirt lets only the oldest keep it."""
+"""Names on a platform that lets several things bear one: of VMs, kvirt lets only the oldest keep it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,6 +77,12 @@ class LooseNames(Machines):
                   clock=self.clock)
         except TimedOut:
             raise AlreadyExists(f'VM {name} exists') from None
+
+
+def told_apart(names: Mapping[str, str]) -> dict[str, str]:
+    """Return the names of things by id. Where several bear one name, their ids take its place."""
+    times = Counter(names.values())
+    return {native: name if times[name] == 1 else native for native, name in names.items()}
 
 
 def _birth(machine: Machine) -> str:
