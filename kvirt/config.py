@@ -22,7 +22,7 @@ from kvirt import redact
 from kvirt.base.options import decode_options, meant, meta_of
 from kvirt.copies import DISTINCT, copy_names, copy_values
 from kvirt.decode import field_types
-from kvirt.errors import AlreadyExists, InvalidInput, KvirtError, NotFound, Problem, Unavailable
+from kvirt.errors import AlreadyExists, InvalidInput, KvirtError, NotFound, Problem, Unauthorized, Unavailable
 from kvirt.keywords import table
 from kvirt.names import did_you_mean, safe_name
 from kvirt.parallel import in_parallel
@@ -117,12 +117,9 @@ class Kconfig(Reach, Plans):
         usable = [member for member in members if member.enabled and member.type != 'group']
         if not usable:
             raise NotFound(f'group {client.name} has no enabled member')
-        if client.algorithm == 'random':
-            import random
-            return random.choice(usable)
-        counts = {member.name: sum(row['status'] == 'running' for row in self.for_client(member.name).k.list())
-                  for member in usable}
-        return min(usable, key=lambda member: counts[member.name])
+        from kvirt.groups import choose
+        names = [member.name for member in usable]
+        return self.settings.client(choose(client.name, names, client.algorithm, self.for_client))
 
     def _connect(self) -> Any:
         provider = registry.load(self._section.type)
@@ -133,7 +130,8 @@ class Kconfig(Reach, Plans):
         connected = provider(**options)
         if getattr(connected, 'conn', True) is None:
             reason = getattr(connected, 'unreachable', None) or 'the backend can not be reached'
-            raise Unavailable(f'client {self.client}: {reason}')
+            kind = Unauthorized if getattr(connected, 'rejected', False) else Unavailable
+            raise kind(f'client {self.client}: {reason}')
         return connected
 
     def options(self, provider: type[Any]) -> dict[str, Any]:

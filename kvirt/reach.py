@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvirt.errors import Conflict, InvalidInput, KvirtError, NotFound, NotSupported, TimedOut
 from kvirt.result import Result
 from kvirt.settings import Client, Settings
 from kvirt.spec import VmSpec
+
+if TYPE_CHECKING:
+    from kvirt.guest.jump import Jump
 
 _LOOK_AGAIN = 15.0
 """Seconds between looks at whether a VM that is waited for still runs, where the platform does not tell of it."""
@@ -183,18 +186,35 @@ class Reach:
 
     def host_words(self) -> list[str]:
         """Return the words that run a command on the host of the client: none where that is this machine."""
-        host = getattr(self.k, 'host', None)
-        if not host or not getattr(self.k, 'remote', False):
-            return []
-        return ['ssh', '-T', '-o', 'BatchMode=yes', '--', str(host)]
+        provider = self.k
+        jump = self._host(provider) if getattr(provider, 'remote', False) else None
+        return jump.words('-T', '-o', 'BatchMode=yes') if jump else []
 
-    def _jump(self, provider: Any) -> str | None:
+    def _host(self, provider: Any) -> Jump | None:
+        """Return how ssh reaches the provider's own host, None where it has none but this machine."""
+        from kvirt.guest.jump import Jump
+        jump: Jump | None = getattr(provider, 'jump', None)
+        host = getattr(provider, 'host', None)
+        return Jump(str(host), 'root') if jump is None and host and getattr(provider, 'remote', True) else jump
+
+    def _jump(self, provider: Any) -> Jump | None:
         """Return the host to reach VMs over, where the client says ``tunnel``; the provider's own by default."""
+        from dataclasses import replace
+
+        from kvirt.guest.jump import Jump
         section = {**self.settings.defaults, **self._section.values}
-        if not section.get('tunnel'):
+        named, user, port = (section.get(f'tunnel{key}') for key in ('host', 'user', 'port'))
+        jump = Jump(str(named), 'root') if named else self._host(provider)
+        if jump is None or not section.get('tunnel'):
             return None
-        host = section.get('tunnelhost') or getattr(provider, 'host', None)
-        return f"{section.get('tunneluser', 'root')}@{host}:{section.get('tunnelport', 22)}" if host else None
+        return replace(jump, user=str(user) if user else jump.user, port=int(port) if port else jump.port)
+
+    def forward_words(self, host: str, port: int, local: int) -> list[str]:
+        """Return the words of ssh that bring *port* of *host*, as the client's own host knows it, to *local* here."""
+        jump = self._host(self.k)
+        if jump is None:
+            raise NotSupported(f'client {self.client} has no host of its own to go over')
+        return jump.words('-N', '-T', '-o', 'ExitOnForwardFailure=yes', '-L', f'127.0.0.1:{local}:{host}:{port}')
 
     @property
     def known_hosts(self) -> Path:

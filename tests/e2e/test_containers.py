@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,21 +12,11 @@ import pytest
 from kvirt.config import Kconfig
 from kvirt.plan.engine import Plan
 
+from .podman import Podman, engine
+
 pytestmark = pytest.mark.e2e
 
 IMAGE = 'localhost/kvirt-busybox:1'
-CONF = """\
-[containers]
-netns = "host"
-default_ulimits = []
-seccomp_profile = "unconfined"
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-"""
-STORAGE = '[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
-
 PLAN = """\
 {name}:
   type: container
@@ -36,21 +26,10 @@ PLAN = """\
   cmds: [/busybox, sh, -c, 'echo $COLOUR > /data/colour; exec /busybox sleep 600']
 """
 
-Podman = Callable[..., str]
-
-
 @pytest.fixture
 def podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Podman]:
-    """Return a function that asks podman, whose images and containers are a world of their own."""
-    for variable, name, text in (('CONTAINERS_CONF', 'containers.conf', CONF),
-                                 ('CONTAINERS_STORAGE_CONF', 'storage.conf', STORAGE.format(folder=tmp_path))):
-        (tmp_path / name).write_text(text)
-        monkeypatch.setenv(variable, str(tmp_path / name))
-
-    def run(*words: str) -> str:
-        done = subprocess.run(['podman', *words], capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, (words, done.stderr)
-        return done.stdout.strip()
+    """Return a function that asks podman, which has an image."""
+    run = engine(tmp_path, monkeypatch)
     run('import', str(packed(tmp_path)), IMAGE)
     yield run
     run('rm', '-af', '-t', '0')

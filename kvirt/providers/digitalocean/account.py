@@ -163,11 +163,6 @@ class Account(ApiAccount, Tags, s3.KeyedBuckets):
     def take_tag(self, name: str, kind: str, thing_id: str) -> None:
         self.api.delete(f'/tags/{name}/resources', _resource(kind, thing_id))
 
-    def tags_of(self, machine: Machine) -> Collection[str]:
-        tags: Collection[str] = machine.native['tags']
-        return tags
-
-
 def _resource(kind: str, thing_id: str) -> dict[str, Any]:
     return {'resources': [{'resource_id': thing_id, 'resource_type': kind}]}
 

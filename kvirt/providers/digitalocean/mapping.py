@@ -46,9 +46,10 @@ _NUMBERS = ('priority', 'weight', 'port')
 def machine(droplet: Thing) -> Machine:
     """Map a droplet."""
     image: Thing = droplet.get('image') or {}
+    tags = droplet.get('tags') or ()
     native = native_status(droplet)
     return Machine(id=str(droplet['id']), name=droplet['name'], status=STATUS.get(native, 'unknown'), native_status=native,
-                   ip=reached(droplet), fields=marks.from_tags(droplet.get('tags') or ()), place=region(droplet),
+                   ip=reached(droplet), fields=marks.from_tags(tags), tags=tags, place=region(droplet),
                    flavor=droplet.get('size_slug') or '', numcpus=droplet.get('vcpus') or 0,
                    memory=droplet.get('memory') or 0, disk=droplet.get('disk') or 0,
                    image=image.get('slug') or image.get('name') or '', created=droplet.get('created_at'),
@@ -192,6 +193,7 @@ def balancer(native: Thing) -> Balancer:
     """Map a load balancer."""
     served = native['forwarding_rules']
     return Balancer(id=native['id'], name=native['name'], ip=native.get('ip') or None, native=native,
+                    vms=[str(droplet) for droplet in native.get('droplet_ids') or ()],
                     protocol=served[0]['entry_protocol'], ports=[rule['entry_port'] for rule in served])
 
 

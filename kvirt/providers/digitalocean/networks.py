@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kvirt.errors import NotSupported
 from kvirt.providers.digitalocean import mapping
-from kvirt.providers.digitalocean.account import NAME, Account
+from kvirt.providers.digitalocean.account import Account
 from kvirt.providers.families import cloud, networks, tags
 from kvirt.providers.families.networks import Member, Network
 
@@ -16,6 +15,9 @@ class Networks(networks.WholeNetworks, Account):
     """VPCs."""
 
     network_changes = ('name', 'default')
+    refused_of_networks = {
+        'no dhcp': 'a VPC always tells droplets their addresses', 'domain': 'a VPC has no DNS domain',
+        'no nat': 'droplets in a VPC reach the internet over a card of their own; publicip: false makes one without it'}
 
     def vpc_for(self, name: str) -> str | None:
         """Return the id of the VPC for a VM on network *name*, None for the default one of its region. NotFound."""
@@ -24,15 +26,6 @@ class Networks(networks.WholeNetworks, Account):
 
     def read_networks(self) -> Iterator[Network]:
         return map(mapping.network, self.all('/vpcs'))
-
-    def check_network(self, dhcp: bool | None, nat: bool | None, domain: str | None) -> None:
-        if dhcp is False:
-            raise NotSupported(f'a VPC of {NAME} always tells droplets their addresses')
-        if nat is False:
-            raise NotSupported(f'droplets in a VPC of {NAME} reach the internet over a card of their own',
-                               hint='publicip: false makes a VM without it')
-        if domain:
-            raise NotSupported(f'a VPC of {NAME} has no DNS domain')
 
     def make_network(self, name: str, cidr: str | None, fields: Mapping[str, str], settings: Mapping[str, Any]) -> None:
         cloud.check_name('network', name, '[A-Za-z0-9.-]+', 'Use letters, digits, dots and dashes')

@@ -7,6 +7,7 @@ tag of a firewall is what it is bound to, so that a droplet has its firewall fro
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kvirt.errors import NotFound
@@ -106,10 +107,9 @@ class Shared(TaggedVms, Networks):
         return True
 
     def _is_borne(self, label: str) -> bool:
-        try:
+        with suppress(NotFound):
             return bool(self.api.get(f'/tags/{label}')['tag']['resources']['count'])
-        except NotFound:
-            return False
+        return False
 
 
 def _made_for(group: Group) -> list[str]:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Any
 
 from kvirt.errors import NotFound
-from kvirt.guest import images
 from kvirt.names import did_you_mean
 from kvirt.providers.digitalocean import mapping
 from kvirt.providers.digitalocean.account import NAME, Account
@@ -75,11 +74,7 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
 
     # images
 
-    def login_user(self, image: str | None) -> str:
-        """Return root, whom DigitalOcean lets in everywhere; guests that are told by ignition keep their own."""
-        return 'root' if images.kind_of(image or '') == 'cloudinit' else super().login_user(image)
-
-    def find_image(self, name: str, arch: str | None = None) -> Any:
+    def find_image(self, name: str, arch: str | None) -> Any:
         """Return the image with this well-known name, slug, id, or name of ours. NotFound."""
         slug = mapping.slug(name)
         if _SLUG.fullmatch(slug):
@@ -130,10 +125,8 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
                 self.drop(f"/images/{image['id']}")
 
     def copy_disk(self, machine: Machine, wanted: NewImage) -> None:
-        self._copy(machine, wanted.name)
-
-    def _copy(self, machine: Machine, name: str) -> None:
-        self.acted(f'copying the disk of VM {machine.name}', f'/droplets/{machine.id}', _LONG, type='snapshot', name=name)
+        self.acted(f'copying the disk of VM {machine.name}', f'/droplets/{machine.id}', _LONG, type='snapshot',
+                   name=wanted.name)
 
     # snapshots
 
@@ -146,7 +139,7 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
                 for each in sorted(found, key=lambda each: (each['created_at'], int(each['id'])))]
 
     def take_snapshot(self, machine: Machine, name: str, request: str) -> None:
-        self._copy(machine, f'{machine.name}{_AT}{name}')
+        self.copy_disk(machine, NewImage(name=f'{machine.name}{_AT}{name}', fields={}))
 
     def drop_snapshot(self, snapshot: Snapshot) -> None:
         self.drop(f'/snapshots/{snapshot.id}')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from kvirt.base import unsupported
@@ -39,14 +39,15 @@ class Vms(Shared, Storage, Dns, CloudVms):
     user_data_limit = 64 * 1024
     refused = {**cloud.NO_HYPERVISOR, 'diskinterface': 'it chooses the bus',
                'diskthin': 'it chooses how volumes are kept'}
-    honoured_of_cards = ('domain',)
     stops_to_resize = False
+    login = 'root'
 
     # birth
 
     def check_spec(self, spec: VmSpec) -> None:
         if len(spec.nets) != 1:
             raise InvalidInput(f'a VM of {NAME} has one card, on one network; {len(spec.nets)} were asked for')
+        cloud.refuse_cards(spec, ('domain',), NAME)
 
     def machine_exists(self, name: str) -> bool:
         return bool(self.bearers(name))
@@ -59,7 +60,7 @@ class Vms(Shared, Storage, Dns, CloudVms):
 
     def make_vm(self, draft: Draft, volumes: Sequence[Volume]) -> Machine:
         vpc, project, tags = draft.needs
-        tags |= {self.join(group) for group in (self._group_of(draft), *draft.groups)}
+        tags.update(map(self.join, (self._group_of(draft), *draft.groups)))
         body: dict[str, Any] = {
             'name': draft.name, 'region': draft.place, 'size': draft.flavor.name, 'tags': sorted(tags),
             'image': draft.image.get('slug') or draft.image['id'], 'volumes': [volume.id for volume in volumes],
@@ -92,10 +93,6 @@ class Vms(Shared, Storage, Dns, CloudVms):
         tag = to_tags({marks.MARK: request})[0] if request else None
         return [mapping.machine(each) for each in self.droplets(everywhere=True, tag_name=tag)]
 
-    def tags_of_birth(self, draft: Draft) -> set[str]:
-        tags: set[str] = draft.needs.tags
-        return tags
-
     def drop_vm(self, machine: Machine) -> None:
         self.drop_when_free(f'/droplets/{machine.id}', f'VM {machine.name}')
 
@@ -108,11 +105,8 @@ class Vms(Shared, Storage, Dns, CloudVms):
         vpc = machine.native.get('vpc_uuid')
         return [mapping.card(machine.native, self.api.get(f'/vpcs/{vpc}')['vpc']['name'])] if vpc else []
 
-    def shown(self, machine: Machine) -> Mapping[str, str]:
-        return {'user': 'root', **super().shown(machine)}
-
     def more_of_vm(self, machine: Machine) -> dict[str, Any]:
-        return {'autostart': True, 'securitygroups': names_of('group', machine.native.get('tags') or ())}
+        return {'autostart': True, 'securitygroups': names_of('group', machine.tags)}
 
     _console = unsupported(f'the console of {NAME} is a part of its control panel, and has no API')
     _serialconsole = unsupported(f'{NAME} has no serial console')

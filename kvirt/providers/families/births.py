@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, ClassVar
 
 import msgspec
@@ -28,6 +27,9 @@ from kvirt.providers.families.snapshots import Snapshots
 from kvirt.providers.families.volumes import Volume, Volumes
 from kvirt.shapes import Flavor, Orphan
 from kvirt.spec import VmSpec
+
+GROUP = 'security group'
+"""The kind of a group among what was left behind."""
 
 _NO_VM = 'a VM that is not there'
 
@@ -112,8 +114,8 @@ class CloudDelete(Volumes, Snapshots, CloudDns):
         return {'kept': kept} if kept else None
 
 
-class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete, CloudImages):
-    """Creation, over two further primitives; and what was left behind."""
+class Births(SharedGroups, SharedKeys, CloudDelete, CloudImages):
+    """Creation, over three further primitives; and what was left behind."""
 
     platform: ClassVar[str]
     user_data_limit: ClassVar[int]
@@ -122,9 +124,6 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete, CloudImages):
     refused: ClassVar[Mapping[str, str]]
     """Keywords that the platform has no notion of, with the reason."""
 
-    honoured_of_cards: ClassVar[tuple[str, ...]] = ()
-    """What can be said of a card beside its network: ``domain``, ..."""
-
     whole_at_birth: ClassVar[bool] = True
     """One call makes a VM complete; else the VM bears its maker until the last step is done."""
 
@@ -132,6 +131,10 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete, CloudImages):
 
     def check_spec(self, spec: VmSpec) -> None:
         """Raise InvalidInput for what the platform can not honour. Nothing is asked."""
+
+    def planned(self, vm: str, spec: VmSpec, flavor: Flavor, place: str) -> tuple[list[Volume], dict[str, int]]:
+        """Return the volumes that are there, and the sizes of those to be made, by name, for the disks of *spec*."""
+        raise NotImplementedError
 
     def birth_place(self, flavor: Flavor) -> str:
         """Return where a VM of this flavor is made, in the words of :class:`Machine`."""
@@ -159,6 +162,17 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete, CloudImages):
         """Return the VMs in all locations that bear the mark of a request: of this one, or of any."""
         raise NotImplementedError
 
+    # what a platform may do in another way
+
+    def chosen_flavor(self, spec: VmSpec) -> Flavor | None:
+        """Return the flavor of a VM that is to be made, which is known to be there; prices do not matter any more."""
+        return self.flavor_for(spec)
+
+    def named_groups(self, names: Sequence[str]) -> Sequence[Group]:
+        """Return the groups that a VM names. NotFound, Conflict."""
+        known = list(self.groups()) if names else []
+        return [self.group(name, known) for name in names]
+
     def forget_birth(self, draft: Draft) -> None:
         """Remove what a VM that was not made would have shared, where nobody needs it."""
         self.reap_groups()
@@ -179,7 +193,8 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete, CloudImages):
         draft = self._drafted(name, spec, guest)
         with self.undo() as undo:
             undo.add(f'what VM {name} shares with others', lambda: self.forget_birth(draft))
-            undo.add(f'volumes of VM {name}', lambda: self.unmake_volumes(marks.MARK, draft.request))
+            if draft.new_volumes:
+                undo.add(f'volumes of VM {name}', lambda: self.unmake_volumes(marks.MARK, draft.request))
             new = self.make_volumes(draft.new_volumes, draft.place, draft.request)
             undo.add(f'VM {name}', lambda: self._unmake(draft.request))
             machine = self._made_vm(draft, [*draft.volumes, *new])
@@ -198,7 +213,6 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete, CloudImages):
         """Look up all that a VM needs. Raises what forbids it; nothing is made."""
         self.check_machine_name(name)
         cloud.refuse(spec, self.refused, self.platform)
-        cloud.refuse_cards(spec, self.honoured_of_cards, self.platform)
         self.check_spec(spec)
         if spec.image is None:
             raise InvalidInput(f'a VM of {self.platform} needs an image', hint="'kvirt list image' shows what is there")
@@ -206,16 +220,14 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete, CloudImages):
         fields = marks.fields_of(spec, guest)
         if self.machine_exists(name):
             raise AlreadyExists(f'VM {name} exists')
-        flavor = self.flavor_for(spec)
+        flavor = self.chosen_flavor(spec)
         if flavor is None:
             raise NotFound(f'{self.platform} sells no flavors here', hint="'kvirt list location' shows where it does")
         place, request = self.birth_place(flavor), marks.new_request()
         volumes, new_volumes = self.planned(name, spec, flavor, place)
-        known = list(self.groups()) if spec.securitygroups else []
         draft = Draft(name=name, spec=spec, guest=guest, request=request, flavor=flavor, place=place, user_data=user_data,
                       image=self.find_image(spec.image, flavor.arch), fields={marks.MARK: request, **fields},
-                      groups=[self.group(group, known) for group in spec.securitygroups], volumes=volumes,
-                      new_volumes=new_volumes)
+                      groups=self.named_groups(spec.securitygroups), volumes=volumes, new_volumes=new_volumes)
         return msgspec.structs.replace(draft, needs=self.needs_of(draft))
 
     def _unmake(self, request: str) -> None:
@@ -229,11 +241,18 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete, CloudImages):
 
     @waits
     def _delete_orphans(self) -> Mapping[str, Any] | None:
-        found = self._left_behind()
-        for left in found:
-            with suppress(NotFound):
+        deleted: list[Orphan] = []
+        for left in self._left_behind():
+            try:
                 self.drop_left(left)
-        return {'deleted': [_orphan(left) for left in found]}
+            except NotFound:
+                pass  # it went with another
+            except Conflict:
+                if left.kind != GROUP:
+                    raise
+                continue  # it is held until its VM is gone, and listed until then
+            deleted.append(_orphan(left))
+        return {'deleted': deleted}
 
     def _left_behind(self) -> list[Left]:
         """Return what was left behind, in the order in which it can be deleted."""
@@ -250,7 +269,7 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete, CloudImages):
     def left_shared(self, but_by: Collection[str]) -> list[Left]:
         """Return what VMs shared that are gone, or that never came; *but_by* those with these ids."""
         found: list[tuple[str, Group | Key]] = [('key', key) for key in self.unused_keys(but_by)]
-        found += [('security group', group) for group in self.unused_groups(but_by)]
+        found += [(GROUP, group) for group in self.unused_groups(but_by)]
         return [Left(kind=kind, name=thing.name, detail=f'made for {_NO_VM}', native=thing)
                 for kind, thing in found if unfinished(thing.fields)]
 
@@ -263,6 +282,10 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete, CloudImages):
         else:  # which a VM that was deleted a moment ago may still hold
             drop = self.drop_key if left.kind == 'key' else self.drop_group
             self.insist(lambda: drop(left.native), f'deleting {left.kind} {left.name}')
+
+
+class CloudCreate(Blocks, Births):
+    """Creation where further disks are plain volumes."""
 
 
 def unfinished(fields: Mapping[str, str]) -> bool:

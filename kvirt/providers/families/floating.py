@@ -71,8 +71,11 @@ class Floating(Machines):
 
     # what a platform may do in another way
 
-    def name_address(self, address: Address) -> None:
-        """Remember the name of an address that can't bear it, and that was reserved a moment ago."""
+    def keep_name(self, address: Address) -> None:
+        """Keep the name of an address that was reserved a moment ago, where it can't bear it."""
+
+    def forget_name(self, address: Address) -> None:
+        """Forget the name of an address that was released."""
 
     # hooks
 
@@ -84,8 +87,8 @@ class Floating(Machines):
             undo.add(f'floating address {name}', lambda: self._unreserve(request))
             reserved = self._reserved(name, request)
             if not self.addresses_bear_marks:
-                undo.add(f'address {reserved.ip}', lambda: self.release_address(reserved))
-                self.name_address(reserved)
+                undo.add(f'address {reserved.ip}', lambda: self._release(reserved))
+                self.keep_name(reserved)
         return {'ip': reserved.ip}
 
     def _reserved(self, name: str, request: str) -> Address:
@@ -99,7 +102,11 @@ class Floating(Machines):
     def _unreserve(self, request: str) -> None:
         for address in self.addresses():
             if address.request == request:
-                self.release_address(address)
+                self._release(address)
+
+    def _release(self, address: Address) -> None:
+        self.release_address(address)
+        self.forget_name(address)
 
     @waits
     def _delete_floating_ip(self, name: str) -> None:
@@ -107,7 +114,7 @@ class Floating(Machines):
         self._need_unassigned(address)
         if address.vm_id:  # a VM that is going away
             self.unassign_address(address)
-        self.release_address(address)
+        self._release(address)
 
     @waits
     def _attach_floating_ip(self, name: str, vm: str) -> None:

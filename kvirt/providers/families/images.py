@@ -112,6 +112,10 @@ class CloudImages(Machines):
 
     # what a platform may do in another way
 
+    def login_user(self, image: str | None) -> str:
+        told = self.login if images.kind_of(image or '') == 'cloudinit' else None
+        return told or super().login_user(image)
+
     def own_images(self, name: str | None = None) -> Iterable[Image]:
         """Return the account's own images, in all locations; with *name*, those of this name or id suffice."""
         return [image for image in self.read_images() if image.own]
@@ -211,7 +215,7 @@ class CloudImages(Machines):
         except NotFound as error:
             raise NotFound(error.reason, hint="'kvirt list image' shows what is there") from None
 
-    def find_image(self, name: str, arch: str | None = None) -> Any:
+    def find_image(self, name: str, arch: str | None) -> Any:
         """Return what a VM is made of: the platform's image with this portable or native name. NotFound, Conflict."""
         return self.image_named(name, arch).native
 

@@ -51,6 +51,9 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """What it was made of, as the platform tells it; what is remembered on it goes first."""
 
     created: datetime | str | None = None
+    tags: Collection[str] = ()
+    """The flat tags that it bears, where the platform has such."""
+
     volumes: Sequence[str] | None = None
     """The ids of its volumes in the order of its disks; None where the platform does not tell them with the VM."""
 
@@ -81,6 +84,9 @@ class Machines(Kbase):
 
     machine_names: ClassVar[tuple[str, str]] = ('.*', '')
     """The names that a VM may have: an expression, and the rule in words."""
+
+    login: ClassVar[str | None] = None
+    """Whom the platform lets in to a guest that cloud-init configures, whatever its image; None where the image tells."""
 
     patience: ClassVar[float] = 60.0
     """Seconds that the platform may take to let go of what is being changed."""

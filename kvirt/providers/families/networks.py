@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
 
 from kvirt import units
 from kvirt.base import unsupported, waits
-from kvirt.errors import AlreadyExists, Conflict
+from kvirt.errors import AlreadyExists, Conflict, NotSupported
 from kvirt.providers.families import cloud, marks
 from kvirt.providers.families.machines import Machines
 from kvirt.shapes import NetworkShape
@@ -26,7 +26,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     cidr: str
     row: NetworkShape
-    """What ``list_networks`` tells of it."""
+    """What ``list_networks`` tells of it, without what is None."""
 
     place: str = ''
     fields: Mapping[str, str] = {}
@@ -59,6 +59,9 @@ class Networks(Machines):
     network_prefix: ClassVar[int | None] = None
     """The prefix of a network whose addresses are not given; None where the platform chooses them."""
 
+    refused_of_networks: ClassVar[Mapping[str, str]] = {}
+    """What a network can not have or be, with the reason: ``no dhcp``, ``no nat``, ``domain``."""
+
     # primitives
 
     def read_networks(self) -> Iterable[Network]:
@@ -89,6 +92,10 @@ class Networks(Machines):
 
     def check_network(self, dhcp: bool | None, nat: bool | None, domain: str | None) -> None:
         """Raise NotSupported for what a network can't be; what is None was not said."""
+        said = {'no dhcp': dhcp is False, 'no nat': nat is False, 'domain': bool(domain)}
+        for what, reason in self.refused_of_networks.items():
+            if said[what]:
+                raise NotSupported(reason)
 
     def network_in_sight(self, network: Network) -> bool:
         """Tell if a network is in the client's location, where ``read_networks`` returns others as well."""
@@ -136,8 +143,9 @@ class Networks(Machines):
             self.change_network(network, fields, overrides)
 
     def _list_networks(self) -> dict[str, NetworkShape]:
-        return {network.name: network.row for network in sorted(filter(self.network_in_sight, self.read_networks()),
-                                                                key=lambda network: network.name)}
+        seen = sorted(filter(self.network_in_sight, self.read_networks()), key=lambda network: network.name)
+        return {network.name: cast(NetworkShape, {key: value for key, value in network.row.items() if value is not None})
+                for network in seen}
 
     def _network_ports(self, name: str) -> list[str]:
         return sorted(member.name for member in self.network_members(self.network_named(name)) if member.is_vm)

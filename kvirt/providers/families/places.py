@@ -22,6 +22,9 @@ class Places(Machines):
     usual_location: ClassVar[str] = ''
     """Where a client that sees all locations makes VMs; empty where the flavor decides."""
 
+    location_is_checked: ClassVar[bool] = False
+    """Whether there is a location of the client's name is checked whenever it matters, not only where nothing is found."""
+
     # primitives
 
     def locations(self) -> Iterable[Mapping[str, Any]]:
@@ -39,7 +42,7 @@ class Places(Machines):
         return [row['name'] for row in self.locations()]
 
     def is_seen(self, place: str) -> bool:
-        return self.location in (EVERYWHERE, place)
+        return self.only_location in (None, place)
 
     def made_in(self) -> str:
         return self.usual_location if self.location == EVERYWHERE else self.location
@@ -60,10 +63,14 @@ class Places(Machines):
 
     @property
     def only_location(self) -> str | None:
-        """The location that this client is bound to; None when it sees them all."""
+        """The location that this client is bound to; None when it sees them all. InvalidInput where that is checked."""
+        if self.location_is_checked:
+            self.check_location()
         return None if self.location == EVERYWHERE else self.location
 
     def check_location(self) -> None:
+        if self.location == EVERYWHERE:
+            return
         known = [*self.location_names(), EVERYWHERE]
         if self.location not in known:
             raise InvalidInput(f"unknown location '{self.location}'{did_you_mean(self.location, known)}",

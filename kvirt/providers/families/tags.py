@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping
+from typing import ClassVar
 
 from kvirt.providers.families import marks
+from kvirt.providers.families.balancers import Balancer, CloudBalancers
 from kvirt.providers.families.births import CloudCreate, Draft, Left
+from kvirt.providers.families.floating import Address, Floating
 from kvirt.providers.families.machines import Machine, Machines
 
 _KVIRT = 'kvirt-'
@@ -48,7 +51,7 @@ def names_of(kind: str, tags: Iterable[str]) -> list[str]:
 
 
 class Tags(Machines):
-    """The tags of an account over six primitives."""
+    """The tags of an account over five primitives."""
 
     # primitives
 
@@ -71,11 +74,6 @@ class Tags(Machines):
     def take_tag(self, name: str, kind: str, thing_id: str) -> None:
         """Take a tag from a thing."""
         raise NotImplementedError
-
-    def tags_of(self, machine: Machine) -> Collection[str]:
-        """Return the tags of a VM that was read."""
-        raise NotImplementedError
-
     # for the areas beside this one
 
     def tag(self, names: Iterable[str], kind: str, thing_id: str) -> None:
@@ -98,17 +96,49 @@ class Tags(Machines):
                 self.drop_tag(name)
 
 
-class TaggedVms(CloudCreate, Tags):
-    """VMs whose fields are tags, and what they share: tags tell when nobody needs that any more."""
+class NamedAddresses(Floating, Tags):
+    """Floating addresses that can bear nothing: ``kvirt-ip:<name>:<address>`` keeps the name of one."""
 
-    vm_kind = ''
+    addresses_bear_marks = False
+
+    def kept_names(self) -> dict[str, str]:
+        """Return the names that are kept, by address."""
+        return {address.replace('-', '.'): name for name, address in noted('ip', self.counted())}
+
+    def keep_name(self, address: Address) -> None:
+        self.make_tag(_named(address))
+
+    def forget_name(self, address: Address) -> None:
+        self.drop_tag(_named(address))
+
+
+class NotedBalancers(CloudBalancers, Tags):
+    """Load balancers that can bear nothing: ``kvirt-lb:<id>:<record>`` keeps a DNS record that was made for one."""
+
+    balancers_bear_marks = False
+
+    def balancer_fields(self, balancer: Balancer) -> dict[str, str]:
+        return {marks.RECORDS: ','.join(record for its, record in noted('lb', self.counted()) if its == balancer.id)}
+
+    def keep_fields(self, balancer: Balancer, fields: Mapping[str, str]) -> None:
+        for tag in _records(balancer, fields):
+            self.make_tag(tag)
+
+    def forget_fields(self, balancer: Balancer, fields: Mapping[str, str]) -> None:
+        for tag in _records(balancer, fields):
+            self.drop_tag(tag)
+
+
+class TaggedVms(CloudCreate, Tags):
+    """VMs whose fields are tags, and what they share: tags tell when nobody needs that any more.
+
+    What ``needs_of`` returns has all ``tags`` that a VM is to bear, those of what it shares included.
+    """
+
+    vm_kind: ClassVar[str]
     """The platform's word for a VM, where tags are given to one."""
 
     # primitives
-
-    def tags_of_birth(self, draft: Draft) -> Iterable[str]:
-        """Return the tags that a VM was to bear."""
-        raise NotImplementedError
 
     def drop_shared(self, kind: str, name: str, label: str) -> bool:
         """Remove the group or key of this name that is shared under a label; False when it had to stay after all."""
@@ -117,7 +147,7 @@ class TaggedVms(CloudCreate, Tags):
     # what VMs bear
 
     def set_field(self, machine: Machine, key: str, text: str | None) -> None:
-        before = {tag for tag in self.tags_of(machine) if key in marks.from_tags([tag])}
+        before = {tag for tag in machine.tags if key in marks.from_tags([tag])}
         after = set(to_tags({key: text})) if text else set()
         self.tag(after - before, self.vm_kind, machine.id)
         self.untag(before - after, self.vm_kind, machine.id)
@@ -155,10 +185,10 @@ class TaggedVms(CloudCreate, Tags):
             self.drop_tag(tag)
 
     def forget_birth(self, draft: Draft) -> None:
-        self.reap(self.tags_of_birth(draft))
+        self.reap(draft.needs.tags)
 
     def forget_vm(self, machine: Machine) -> None:
-        self.reap(self.tags_of(machine))
+        self.reap(machine.tags)
 
     def left_shared(self, but_by: Collection[str]) -> list[Left]:
         """Return what no VM shares, and whose makers are gone."""
@@ -174,6 +204,14 @@ class TaggedVms(CloudCreate, Tags):
             self.unshare(left.native, self.counted())
         else:
             super().drop_left(left)
+
+
+def _named(address: Address) -> str:
+    return note('ip', address.name, address.ip.replace('.', '-'))
+
+
+def _records(balancer: Balancer, fields: Mapping[str, str]) -> list[str]:
+    return [note('lb', balancer.id, record) for record in fields.get(marks.RECORDS, '').split(',') if record]
 
 
 def _kind(label: str) -> str:

@@ -31,7 +31,6 @@ Native = Any
 PLATFORM = 'Hetzner Cloud'
 
 _BUSY = ('locked', 'conflict', 'resource_in_use')
-_KEYS_OF_BUCKETS = 'Make some in the console, and give s3_key and s3_secret'
 
 _MEANINGS: Mapping[type[errors.KvirtError], tuple[str | int, ...]] = {
     errors.NotFound: ('not_found', 'firewall_resource_not_found', 404),
@@ -71,12 +70,14 @@ class Account(CloudAccount, s3.KeyedBuckets):
     platform = PLATFORM
     patience = 300.0
     pause = 1.0
+    location_is_checked = True
     store_url = 'https://{}.your-objectstorage.com'
 
     def open(self) -> None:
         given = self.options
         self.host = urlsplit(given.api).netloc
-        self.keep_store(given.s3_endpoint, given.s3_key, given.s3_secret, verify=not given.insecure, hint=_KEYS_OF_BUCKETS)
+        self.keep_store(given.s3_endpoint, given.s3_key, given.s3_secret, verify=not given.insecure,
+                        hint='Make some in the console, and give s3_key and s3_secret')
         for secret in (given.token, given.s3_secret):
             remember(secret)
         self.conn: Any = Client(given.token, api_endpoint=given.api.rstrip('/'), application_name='kvirt',
@@ -91,7 +92,7 @@ class Account(CloudAccount, s3.KeyedBuckets):
         self.conn._client._session.close()
 
     def store_place(self) -> str:
-        return self.only_location or 'fsn1'
+        return self.made_in() or 'fsn1'
 
     def translate(self, error: Exception) -> errors.KvirtError | None:
         if isinstance(error, APIException):
@@ -114,13 +115,12 @@ class Account(CloudAccount, s3.KeyedBuckets):
         return map(mapping.location, self.conn.locations.get_all())
 
     def flavors(self) -> Iterator[Flavor]:
-        return mapping.flavors(self.conn.server_types.get_all(), self.place, self.pricing['currency'])
+        return mapping.flavors(self.conn.server_types.get_all(), self.only_location, self.pricing['currency'])
 
     @cached_property
     def pricing(self) -> dict[str, Any]:
         """The price list, as it was at the first use."""
-        prices: dict[str, Any] = self.conn.request('GET', '/pricing')['pricing']
-        return prices
+        return dict(self.conn.request('GET', '/pricing')['pricing'])
 
     def extra_costs(self, spec: VmSpec, flavor: Flavor | None) -> list[CostItem]:
         gigabyte = mapping.net(self.pricing['volume']['price_per_gb_month']) or 0
@@ -143,19 +143,9 @@ class Account(CloudAccount, s3.KeyedBuckets):
         return self.zones
 
     @property
-    def place(self) -> str | None:
-        """The location that this client is bound to, None for all of them. InvalidInput when there is no such one."""
-        if self.only_location:
-            self.check_location()
-        return self.only_location
-
-    @property
     def usual_place(self) -> str:
         """The location of what is made without a VM: the client's, or the platform's first one."""
-        return self.place or next(iter(self.zones))
-
-    def is_seen(self, place: str) -> bool:
-        return self.place in (None, place)
+        return self.only_location or next(iter(self.zones))
 
     # finding
 
@@ -175,7 +165,7 @@ class Account(CloudAccount, s3.KeyedBuckets):
         """Return the thing of *client* with this id or name. NotFound suggests the likely one."""
         found = self.find(client, name)
         if found is None:
-            known = [each.name for each in client.get_all()]
+            known = [each.name for each in client.get_all() if each.name]
             raise errors.NotFound(f'{kind} {name} does not exist{did_you_mean(name, known)}')
         return found
 
@@ -183,7 +173,7 @@ class Account(CloudAccount, s3.KeyedBuckets):
         """Return the VM with this name or id, in the client's location. NotFound."""
         found = self.get('VM', self.conn.servers, name)
         if not self.is_seen(found.location.name):
-            raise errors.NotFound(f'VM {name} does not exist in {self.place}', hint=f'It is in {found.location.name}')
+            raise errors.NotFound(f'VM {name} does not exist in {self.location}', hint=f'It is in {found.location.name}')
         return found
 
     def machine(self, name: str) -> Machine:
@@ -194,7 +184,7 @@ class Account(CloudAccount, s3.KeyedBuckets):
 
     def find_machine(self, name: str) -> Machine | None:
         found = self.find(self.conn.servers, name)  # without asking for all names to suggest one
-        return mapping.machine(found) if found and super().is_seen(found.location.name) else None
+        return mapping.machine(found) if found and self.location in (EVERYWHERE, found.location.name) else None
 
     # labels
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from hcloud import load_balancers as sdk
-from hcloud.load_balancer_types.domain import LoadBalancerType
-from hcloud.locations.domain import Location
-from hcloud.zones.domain import ZoneRecord
+from hcloud import load_balancers
+from hcloud.load_balancer_types import LoadBalancerType
+from hcloud.locations import Location
+from hcloud.zones import ZoneRecord
 
 from kvirt.errors import InvalidInput, NotFound
 from kvirt.providers.families import marks
@@ -31,8 +31,7 @@ class Addresses(Floating, Account):
 
     def reserve_address(self, name: str, request: str) -> Address:
         return mapping.floating(self.conn.floating_ips.create(
-            'ipv4', name=name, labels={marks.MARK: request},
-            home_location=Location(name=self.usual_place)).floating_ip)
+            'ipv4', name=name, labels={marks.MARK: request}, home_location=Location(name=self.usual_place)).floating_ip)
 
     def release_address(self, address: Address) -> None:
         self.gone(address.native)
@@ -72,10 +71,6 @@ class LoadBalancers(CloudBalancers, Dns):
     def balancers(self) -> list[Balancer]:
         return list(map(mapping.balancer, self.conn.load_balancers.get_all()))
 
-    def members(self, balancers: Sequence[Balancer]) -> dict[str, list[str]]:
-        names = self.vm_names([vm for each in balancers for vm in _targets(each)])
-        return {each.id: [names.get(vm, vm) for vm in _targets(each)] for each in balancers}
-
     def balancer_fields(self, balancer: Balancer) -> dict[str, str]:
         return mapping.fields(balancer.native)
 
@@ -87,7 +82,7 @@ class LoadBalancers(CloudBalancers, Dns):
 
     def make_balancer(self, wanted: NewBalancer, needs: Native | None) -> Balancer:
         made = self.conn.load_balancers.create(
-            wanted.name, LoadBalancerType(name=TYPE), sdk.LoadBalancerAlgorithm('round_robin'),
+            wanted.name, LoadBalancerType(name=TYPE), load_balancers.LoadBalancerAlgorithm('round_robin'),
             [_service(port, wanted.checkport, wanted.checkpath) for port in wanted.ports],
             [_target(vm, wanted.internal) for vm in wanted.vms], marks.to_labels(wanted.fields),
             Location(name=self.usual_place), public_interface=not wanted.internal, network=needs)
@@ -97,11 +92,10 @@ class LoadBalancers(CloudBalancers, Dns):
     def drop_balancer(self, balancer: Balancer) -> None:
         # Past the client, whose versions disagree on what the platform answers.
         with suppress(NotFound):
-            self.patiently(f'deleting {balancer.name}',
-                           lambda: self.conn.request('DELETE', f'/load_balancers/{balancer.id}'))
+            self.insist(lambda: self.conn.request('DELETE', f'/load_balancers/{balancer.id}'), f'deleting {balancer.name}')
 
     def add_member(self, balancer: Balancer, vm: Machine) -> None:
-        if vm.id not in _targets(balancer):
+        if vm.id not in balancer.vms:
             target = _target(vm, internal=not balancer.native.public_net.enabled)
             self.done(self.patiently(f'adding VM {vm.name}', lambda: balancer.native.add_target(target)))
 
@@ -110,17 +104,13 @@ class LoadBalancers(CloudBalancers, Dns):
             self.done(balancer.native.add_service(_service(port, port, None)))
 
 
-def _targets(balancer: Balancer) -> list[str]:
-    """Return the ids of the servers behind a load balancer."""
-    return [str(target.server.id) for target in balancer.native.targets if target.type == 'server']
-
-
 def _target(vm: Machine, internal: bool) -> Native:
-    return sdk.LoadBalancerTarget('server', server=vm.native, use_private_ip=internal)
+    return load_balancers.LoadBalancerTarget('server', server=vm.native, use_private_ip=internal)
 
 
 def _service(port: int, checkport: int, checkpath: str | None) -> Native:
     """Return a service that passes *port* on as it is, to VMs that answer at *checkpath*, or at least at their port."""
-    http = sdk.LoadBalancerHealthCheckHttp(path=checkpath, domain='', response='', status_codes=['2??', '3??'], tls=False)
-    check = sdk.LoadBalancerHealthCheck('http' if checkpath else 'tcp', checkport, 15, 10, 3, http if checkpath else None)
-    return sdk.LoadBalancerService('tcp', port, port, False, check)
+    http = load_balancers.LoadBalancerHealthCheckHttp(
+        path=checkpath, domain='', response='', status_codes=['2??', '3??'], tls=False) if checkpath else None
+    check = load_balancers.LoadBalancerHealthCheck('http' if http else 'tcp', checkport, 15, 10, 3, http)
+    return load_balancers.LoadBalancerService('tcp', port, port, False, check)

@@ -140,8 +140,8 @@ def group(firewall: Native) -> Group:
     """Map a firewall, with what it lets in."""
     rules = [rule for each in firewall.rules or () if each.direction == 'in'
              for rule in from_text(each.protocol, each.port, each.source_ips)]
-    return Group(id=str(firewall.id), name=firewall.name, rules=rules, fields=fields(firewall),
-                 native=firewall)
+    users = [str(use.server.id) if use.type == 'server' else use.type for use in firewall.applied_to or ()]
+    return Group(id=str(firewall.id), name=firewall.name, rules=rules, vms=users, fields=fields(firewall), native=firewall)
 
 
 def key(native: Native) -> Key:
@@ -153,11 +153,10 @@ def key(native: Native) -> Key:
 def network(native: Native) -> Network:
     """Map a network."""
     kept = fields(native)
-    shape: dict[str, Any] = {'cidr': native.ip_range, 'dhcp': True, 'type': 'cloud', 'mode': 'isolated',
-                             'plan': kept.get('plan', ''), 'id': str(native.id),
-                             'routes': [{'destination': route.destination, 'gateway': route.gateway}
-                                        for route in native.routes or ()]}
-    row = cast(NetworkShape, {**shape, **({'domain': kept['domain']} if 'domain' in kept else {})})
+    row = cast(NetworkShape, {
+        'cidr': native.ip_range, 'dhcp': True, 'type': 'cloud', 'mode': 'isolated', 'plan': kept.get('plan', ''),
+        'domain': kept.get('domain'), 'id': str(native.id),
+        'routes': [{'destination': route.destination, 'gateway': route.gateway} for route in native.routes or ()]})
     return Network(id=str(native.id), name=native.name, cidr=native.ip_range, row=row, fields=kept, native=native)
 
 
@@ -172,4 +171,5 @@ def balancer(native: Native) -> Balancer:
     public, private = native.public_net, [each.ip for each in native.private_net or ()]
     return Balancer(id=str(native.id), name=native.name, ports=[service.listen_port for service in native.services],
                     ip=public.ipv4.ip if public.enabled else next(iter(private), None),
+                    vms=[str(target.server.id) for target in native.targets if target.type == 'server'],
                     protocol=native.services[0].protocol if native.services else 'tcp', native=native)

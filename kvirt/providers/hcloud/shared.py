@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hcloud.firewalls.domain import FirewallRule
+from hcloud.firewalls import FirewallRule
 
 from kvirt.base import waits
 from kvirt.providers.families import marks
 from kvirt.providers.families.groups import Group, SharedGroups
 from kvirt.providers.families.keys import Key, SharedKeys
 from kvirt.providers.families.rules import ports_text, sources
-from kvirt.providers.families.shared import SHARED
 from kvirt.providers.hcloud import mapping
 from kvirt.providers.hcloud.account import Account
 from kvirt.shapes import Rule
@@ -49,16 +48,6 @@ class Shared(SharedGroups, SharedKeys, Account):
 
     def drop_group(self, group: Group) -> None:
         group.native.delete()
-
-    def users_of_group(self, group: Group) -> list[str]:
-        users = {str(resource.server.id) for resource in group.native.applied_to or () if resource.type == 'server'}
-        names = self.vm_names(users) if users else {}
-        return [names.get(user, user) for user in users]
-
-    def unused_groups(self, but_by: Collection[str] = ()) -> Iterator[Group]:
-        for firewall in self.conn.firewalls.get_all(label_selector=f'{marks.MARK}={SHARED}'):
-            if all(use.type == 'server' and str(use.server.id) in but_by for use in firewall.applied_to or ()):
-                yield mapping.group(firewall)
 
     # keys
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 
-from hcloud.images.domain import Image as NativeImage
-from hcloud.isos.domain import Iso
-from hcloud.locations.domain import Location
+from hcloud import images as sdk_images
+from hcloud import isos, locations
 
 from kvirt.base import unsupported
 from kvirt.errors import NotFound
 from kvirt.guest import images
-from kvirt.names import did_you_mean
 from kvirt.providers.families import blocks, marks
 from kvirt.providers.families.images import CloudImages, Image, NewImage
 from kvirt.providers.families.machines import Machine
@@ -32,6 +30,7 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
 
     smallest_volume = 10
     root_device = 'sda'
+    remembers_snapshot = True
 
     # volumes
 
@@ -43,7 +42,7 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
         return self.usual_place
 
     def make_volume(self, wanted: NewVolume) -> Volume:
-        return self._made_volume(wanted, location=Location(name=wanted.place))
+        return self._made_volume(wanted, location=locations.Location(name=wanted.place))
 
     def make_disk(self, wanted: NewVolume, machine: Machine) -> Volume:
         return self._made_volume(wanted, server=machine.native)
@@ -80,10 +79,6 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
         found = self.image_named(image)
         return found.fields.get('image') or found.native.name or f'{found.family}-{found.version}'
 
-    def login_user(self, image: str | None) -> str:
-        """Return root: that is who the platform's images let in."""
-        return 'root'
-
     def read_images(self) -> Iterator[Image]:
         return (mapping.image(image) for image in self.conn.images.get_all(type=_TYPES)
                 if SNAPSHOT not in (image.labels or {}))
@@ -96,12 +91,7 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
 
     def iso(self, wanted: str) -> Native:
         """Return an ISO image by name or id, as requests name it. NotFound."""
-        found = self.find(self.conn.isos, wanted)
-        if found is None:
-            names = self._volumes(iso=True)
-            raise NotFound(f"ISO '{wanted}' does not exist{did_you_mean(wanted, names)}",
-                           hint="'kvirt list iso' shows what is there")
-        return Iso(name=str(found.id))
+        return isos.Iso(name=str(self.get('ISO', self.conn.isos, wanted).id))
 
     _add_image = unsupported('Hetzner Cloud takes no images from outside: make one of a VM with export')
 
@@ -112,11 +102,7 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
         return self.image_behind(machine.fields.get('image') or machine.image)
 
     def copy_disk(self, machine: Machine, wanted: NewImage) -> None:
-        self._copy(machine, wanted.name, wanted.fields)
-
-    def _copy(self, machine: Machine, description: str, fields: Mapping[str, str]) -> None:
-        """Make an image of the root disk of a VM."""
-        self.done(machine.native.create_image(description, 'snapshot', marks.to_labels(fields)).action)
+        self.done(machine.native.create_image(wanted.name, 'snapshot', marks.to_labels(wanted.fields)).action)
 
     # snapshots
 
@@ -124,12 +110,9 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
         found = self.conn.images.get_all(type=['snapshot'], label_selector=f'{_VM}={machine.id},{SNAPSHOT}')
         return [mapping.snapshot(image) for image in sorted(found, key=lambda image: image.id)]
 
-    def current_snapshot(self, machine: Machine) -> str | None:
-        return machine.fields.get(SNAPSHOT)
-
     def take_snapshot(self, machine: Machine, name: str, request: str) -> None:
-        self._copy(machine, f'{machine.name} {name}', {marks.MARK: request, _VM: machine.id, SNAPSHOT: name})
-        self.relabel(machine.native, **{SNAPSHOT: name})
+        fields = {marks.MARK: request, _VM: machine.id, SNAPSHOT: name}
+        self.copy_disk(machine, NewImage(name=f'{machine.name} {name}', fields=fields))
 
     def drop_snapshot(self, snapshot: Snapshot) -> None:
         self.gone(snapshot.native)
@@ -137,7 +120,6 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
     def restore_snapshot(self, machine: Machine, snapshot: Snapshot) -> None:
         """Write the root disk anew; the VM keeps its id, addresses and volumes. The platform starts it for that."""
         server = machine.native
-        self.done(server.rebuild(NativeImage(name=snapshot.id)).action)
-        self.relabel(server, **{SNAPSHOT: snapshot.name})
+        self.done(server.rebuild(sdk_images.Image(name=snapshot.id)).action)
         if machine.status == 'stopped':
             self.done(self.patiently(f'stopping VM {machine.name}', server.power_off))

@@ -7,19 +7,19 @@ gets the image before it is started.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from hcloud import APIException
-from hcloud.images.domain import Image
-from hcloud.locations.domain import Location
-from hcloud.server_types.domain import ServerType
-from hcloud.servers.domain import ServerCreatePublicNetwork
-from hcloud.ssh_keys.domain import SSHKey
+from hcloud.images import Image
+from hcloud.locations import Location
+from hcloud.server_types import ServerType
+from hcloud.servers import ServerCreatePublicNetwork
+from hcloud.ssh_keys import SSHKey
 
 from kvirt.base import unsupported, waits
-from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
+from kvirt.errors import Conflict, InvalidInput, NotFound
 from kvirt.providers.families import cloud, marks, rules
 from kvirt.providers.families.births import CloudCreate, Draft
 from kvirt.providers.families.machines import Machine
@@ -28,7 +28,6 @@ from kvirt.providers.families.volumes import Volume
 from kvirt.providers.hcloud import mapping
 from kvirt.providers.hcloud.account import PLATFORM, Native
 from kvirt.providers.hcloud.endpoints import Dns
-from kvirt.providers.hcloud.mapping import SNAPSHOT
 from kvirt.providers.hcloud.shared import MOST, Shared
 from kvirt.providers.hcloud.storage import Storage
 from kvirt.shapes import NicShape
@@ -53,18 +52,17 @@ class Vms(CloudCreate, Shared, Storage, Dns, CloudVms):
     user_data_limit = 32 * 1024
     refused = {**_NO_HYPERVISOR, 'diskthin': 'a volume is always whole', 'diskinterface': 'the platform chooses it'}
     whole_at_birth = False  # with an ISO
+    login = 'root'
 
     # birth
 
     def check_spec(self, spec: VmSpec) -> None:
         """Raise InvalidInput for what can't be said of addresses, and of what guards them."""
-        problems = []
+        cloud.refuse_cards(spec, (), PLATFORM)
         if not spec.publicip and (spec.ports or spec.securitygroups):
-            problems.append(Problem('firewalls stand before the public address only, and there is none', 'publicip'))
+            raise InvalidInput('firewalls stand before the public address only: ports and securitygroups want publicip')
         if len(spec.securitygroups) >= MOST:
-            problems.append(Problem(f'a VM has at most {MOST} firewalls, and one is for its ports', 'securitygroups'))
-        if problems:
-            raise InvalidInput(problems)
+            raise InvalidInput(f'a VM has at most {MOST} firewalls, and one is for its ports: give fewer securitygroups')
 
     def machine_exists(self, name: str) -> bool:
         found = self.conn.servers.get_by_name(name)
@@ -132,9 +130,6 @@ class Vms(CloudCreate, Shared, Storage, Dns, CloudVms):
         server = machine.native
         return mapping.cards(server, {each.id: each.name for each in self.conn.networks.get_all()}
                              if server.private_net else {})
-
-    def shown(self, machine: Machine) -> Mapping[str, str]:
-        return {'user': 'root', **{key: text for key, text in super().shown(machine).items() if key != SNAPSHOT}}
 
     def more_of_vm(self, machine: Machine) -> dict[str, Any]:
         server = machine.native

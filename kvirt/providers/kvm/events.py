@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import libvirt
 
+from kvirt.errors import KvirtError
 from kvirt.providers.kvm.connection import KEEPALIVE, Connection, EventLoop
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Events(Connection):
         """Call *ring* each time that libvirt tells of a change; see the contract."""
         try:
             heard: contextlib.AbstractContextManager[object] = self._hear(ring)
-        except libvirt.libvirtError as error:
+        except (libvirt.libvirtError, KvirtError) as error:
             log.info('libvirt tells nothing of changes here, so its list is read every %g seconds: %s', every, error)
             heard = super().watching(ring, every)
         with heard:
@@ -41,7 +42,7 @@ class Events(Connection):
         """Have *ring* called until what is returned is closed."""
         EventLoop.start()
         with contextlib.ExitStack() as stack:
-            conn = libvirt.openReadOnly(self.uri)  # one that was opened before the loop ran would tell nothing
+            conn = self.opened(libvirt.openReadOnly)  # one that was opened before the loop ran would tell nothing
             stack.callback(_let_go, conn.close)
             conn.setKeepAlive(*KEEPALIVE)
             conn.registerCloseCallback(lambda *told: ring(), None)

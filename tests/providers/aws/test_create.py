@@ -264,10 +264,10 @@ def test_which_of_two_vms_of_one_name_stays(aws: Kaws, monkeypatch: pytest.Monke
         return looks.pop(0) if len(looks) > 1 else looks[0]
     monkeypatch.setattr(aws, 'named', named)
     if stays:
-        aws.only_one('web', ours)
+        aws.only_one('web', aws.machine_of(ours))
     else:
         with pytest.raises(AlreadyExists):
-            aws.only_one('web', ours)
+            aws.only_one('web', aws.machine_of(ours))
 
 
 def test_a_vm_that_was_started_anew_is_no_younger_for_that() -> None:

@@ -369,7 +369,7 @@ def test_a_description_that_two_snapshots_have_is_ambiguous(bench: Bench) -> Non
     for number in (900, 901):
         bench.cloud.add('images', {**catalogue.image(number, kind='snapshot'), 'description': 'golden'})
     refused(bench.provider.create('web', **asked(image='golden')), 'Conflict', names='golden')
-    assert bench.provider.find_image('901').id == 901
+    assert bench.provider.find_image('901', None).id == 901
 
 
 def test_a_number_may_be_a_name_or_an_id(bench: Bench) -> None:

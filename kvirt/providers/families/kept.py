@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from kvirt.providers.families import boto
+from kvirt.errors import KvirtError
 from kvirt.yamlfile import write_private
 
 log = logging.getLogger(__name__)
@@ -30,27 +30,28 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def remembered(home: str | None, name: str, kind: type[T], ask: Callable[[], T], *, instead: T | None = None) -> T:
-    """Return what is kept under *name*, asked anew when it is older than a week.
+def kept(home: str | None, name: str, kind: type[T], ask: Callable[[], T], *, instead: T | None = None,
+         translate: Callable[[Exception], KvirtError | None]) -> T:
+    """Return what is kept under *name* (``aws/prices``), asked anew when it is older than a week.
 
     When *ask* fails, what is kept serves on and its date is told in the log; where nothing is kept, *instead* serves, and
-    without that the failure is raised. Without a *home* nothing is kept.
+    without that the failure is raised. *translate* tells failures from bugs. Without a *home* nothing is kept.
     """
-    path = Path(home).expanduser() / 'aws' / f'{name}.json' if home else None
-    kept = _read(path)
-    if kept is not None and now() - kept.date < FRESH:
-        return msgspec.convert(kept.content, kind)
+    path = Path(home).expanduser() / f'{name}.json' if home else None
+    there = _read(path)
+    if there is not None and now() - there.date < FRESH:
+        return msgspec.convert(there.content, kind)
     try:
         content = ask()
     except Exception as error:
-        known = boto.translate(error)
-        if known is None or (kept is None and instead is None):
+        known = translate(error)
+        if known is None or (there is None and instead is None):
             raise
-        if kept is None:
+        if there is None:
             log.info('%s are not known: %s', name, known)
             return cast(T, instead)
-        log.warning('%s could not be asked for, so those of %s are used: %s', name, kept.date.date(), known)
-        return msgspec.convert(kept.content, kind)
+        log.warning('%s could not be asked for, so those of %s are used: %s', name, there.date.date(), known)
+        return msgspec.convert(there.content, kind)
     if path is not None:
         _write(path, content)
     return content
