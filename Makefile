@@ -36,6 +36,7 @@ docs: $(VENV)/ready ## Generate the reference pages from the tables
 site: $(VENV)/ready ## Build the site of the documentation in build/site; a warning is an error
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # with --quiet, warnings are not even counted
+	$(BIN)/python extras/check_links.py build/site
 
 check-images: $(VENV)/ready ## Ask the vendors if the well-known images and their checksums are where the table says
 	$(BIN)/python extras/check_images.py $(ARGS)

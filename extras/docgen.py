@@ -225,6 +225,9 @@ def cells(keyword: Keyword) -> tuple[str, str, str, str]:
 
 # providers
 
+TITLES = {'dns': 'DNS', 'vms': 'VMs', 'loadbalancers': 'Load balancers', 'securitygroups': 'Security groups'}
+
+
 def capabilities() -> list[str]:
     """The page of what each provider can do."""
     known = {entry.name: describe(entry.name) for entry in CATALOG}
@@ -236,7 +239,7 @@ def capabilities() -> list[str]:
     marks = {name: {one['operation']: one for one in facts['operations']} for name, facts in known.items()}
     for area in dict.fromkeys(operation['area'] for operation in first['operations']):
         names = [operation['operation'] for operation in first['operations'] if operation['area'] == area]
-        lines += [f'## {area.capitalize()}', '', *listing(('operation', *known), (
+        lines += [f'## {TITLES.get(area, area.capitalize())}', '', *listing(('operation', *known), (
             (f'`{name}`', *(mark_of(marks[provider][name]) for provider in known)) for name in names))]
     lines += ['## Reasons', '']
     for provider, facts in known.items():

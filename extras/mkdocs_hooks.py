@@ -18,6 +18,8 @@ READY = 'project/ready.md'
 ELSEWHERE = {**PAGES, 'README.md': 'index.md', 'plans': READY, 'profiles/profiles.yml': READY}
 """Paths of the repository that are no files of docs/, and the page of the site that has what is there."""
 LINK = re.compile(r'\]\((?P<path>[^)#:\s]+)(?P<anchor>#[^)]*)?\)')
+ROW, CODE = re.compile(r'^\|.*\|$', re.MULTILINE), re.compile(r'`[^`]*`')
+"""A row of a table, and code in it: elsewhere a bar there must bear a backslash, which mkdocs would show."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -48,7 +50,7 @@ def ready() -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead links that leave docs/ to where the site has it."""
+    """Lead links that leave docs/ to where the site has it, and take bars of tables' cells out of code."""
     here = page.file.src_uri
     sources = {page: source for source, page in PAGES.items()}
     source = PurePosixPath(sources.get(here, f'docs/{here}'))
@@ -57,4 +59,4 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         path = normpath(str(source.parent / link['path']))
         target = ELSEWHERE.get(path, path.removeprefix('docs/'))
         return f"]({relpath(target, PurePosixPath(here).parent)}{link['anchor'] or ''})"
-    return LINK.sub(led, markdown)
+    return ROW.sub(lambda row: CODE.sub(lambda code: code[0].replace(r'\|', r'` \| `'), row[0]), LINK.sub(led, markdown))

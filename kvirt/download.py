@@ -18,7 +18,7 @@ from kvirt import checksums as sums
 from kvirt.errors import InvalidInput, NotFound, Unauthorized, Unavailable
 from kvirt.space import Space, shown
 from kvirt.unpack import packing, unpack, unpacker
-from kvirt.wait import SYSTEM, Clock
+from kvirt.wait import CANCEL, SYSTEM, Clock
 
 if TYPE_CHECKING:
     from kvirt.partial import Partial
@@ -145,11 +145,11 @@ def _fetch(url: str, partial: Partial, progress: Progress | None, clock: Clock,
     while True:
         try:
             trouble = _go_on(url, partial, progress, admit)
-        except requests.exceptions.SSLError as error:
-            raise Unavailable(f'{url} can not be trusted: {cause(error)}') from None
         except requests.exceptions.InvalidURL as error:
             raise InvalidInput(f"'{url}' can not be downloaded: {error}") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, Unavailable) as error:
+            if 'CERTIFICATE_VERIFY_FAILED' in str(error):
+                raise Unavailable(f'{url} can not be trusted: {cause(error)}') from None
             cut = partial.size and partial.total and partial.size < partial.total
             trouble = _ended(partial) if cut and not isinstance(error, Unavailable) else cause(error)
         if not trouble:
@@ -184,6 +184,7 @@ def _go_on(url: str, partial: Partial, progress: Progress | None, admit: Callabl
             admit(partial.total or 0)
         with space.told(url), partial.path.open('ab') as file:
             for chunk in answer.raw.stream(_CHUNK, decode_content=False):
+                CANCEL.check()
                 file.write(chunk)
                 done += len(chunk)
                 if partial.total is None:

@@ -96,9 +96,9 @@ class Partial:
         """Tell if an answer holds the bytes that follow, of the same file; if not, what has arrived is forgotten."""
         match = _RANGE.match(headers.get('Content-Range', ''))
         total = int(match['total']) if match and match['total'] else None
-        tag = headers.get('ETag', '')
+        told = headers.get('ETag' if self._validator.startswith('"') else 'Last-Modified', '')
         same = (match is not None and match['first'] == str(self.size) and (total is None or self.total in (None, total))
-                and not (tag and self._validator.startswith('"') and tag != self._validator))
+                and not (told and self._validator and told != self._validator))
         if same:
             self.total = self.total or total
         else:

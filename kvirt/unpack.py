@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from kvirt.errors import InvalidInput, MissingDependency
 from kvirt.space import Space
+from kvirt.wait import CANCEL
 
 _CHUNK = 1024**2
 _LOOK = 64  # chunks between two looks at the free space
@@ -49,6 +50,7 @@ def unpack(source: Path, target: BinaryIO, suffix: str, space: Space, what: str)
                 raise InvalidInput(f'{what} can not be unpacked: {error}', hint=_hint(source)) from None
             if not chunk:
                 return
+            CANCEL.check()
             if count % _LOOK == 0:
                 space.need_more(what, count * _CHUNK)
             target.write(chunk)

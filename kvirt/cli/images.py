@@ -73,7 +73,7 @@ def _download(noun: str, known: bool) -> Callable[..., Any]:
         with transfer(session, name or str(url).rpartition('/')[2]) as progress:
             result = config.download_image(
                 name if not url or known else None, url, pool=pool or values.get('pool'), size=_gib(values.get('size')),
-                name=values.get('name') or (name if url else None), cmds=_texts(values.get('cmds')),
+                name=_kept_as(values.get('name') or (name if url else None), url, known), cmds=_texts(values.get('cmds')),
                 arch=values.get('arch'), progress=progress, checksum=checksum or values.get('checksum'))
         found = str(result.get('image') or name)
         done = 'is there already' if result.get('found') else 'downloaded'
@@ -88,6 +88,15 @@ def _download(noun: str, known: bool) -> Callable[..., Any]:
         run = decorator(run)
     example = 'kvirt download image debian12' if known else 'kvirt download iso -u https://example.com/live.iso'
     return command(noun, parameters=True, example=example)(run)
+
+
+def _kept_as(name: str | None, url: str | None, image: bool) -> str | None:
+    """Return the name to keep a download under: that of an ISO says what it is, or it would be taken for an image."""
+    if image:
+        return name
+    from kvirt.download import file_name
+    name = name or file_name(str(url))
+    return name if name.lower().endswith('.iso') else f'{name}.iso'
 
 
 def _gib(size: Any) -> int | None:

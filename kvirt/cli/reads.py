@@ -35,7 +35,7 @@ def from_clients(session: Session, read: Read) -> Found:
         except KvirtError as error:
             return error
 
-    answers = in_parallel(names, attempt, workers=16)
+    answers = in_parallel(names, attempt, workers=len(names))
     rows: Rows = []
     codes = []
     for name, answer in zip(names, answers, strict=True):

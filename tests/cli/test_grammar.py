@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -74,7 +75,7 @@ NEEDS = {'bucket-file': ('store',), 'nic': ('web',), 'snapshot': ('web',), 'plan
 
 
 @pytest.mark.parametrize('words', LISTS, ids=' '.join)
-def test_what_a_list_can_be_sorted_by_it_can_be_chosen_by(words: tuple[str, ...], web: Run) -> None:
+def test_what_a_list_can_be_sorted_by_it_can_be_chosen_by(words: tuple[str, ...], web: Run, podman: Path) -> None:
     assert web('create', 'vm', '-i', 'debian12', '-P', 'insecure=true', '-P', 'plan=shop', 'db').code == 0
     assert web('create', 'bucket', 'store').code == 0
     assert web('create', 'snapshot', '-n', 'web', 'early').code == 0
@@ -215,3 +216,24 @@ def test_lists_into_a_pipe_load_nothing_heavy(home: object) -> None:
              ('list', 'network', '-o', 'yaml'), ('list', 'flavor', '--sort', 'price'), ('list', 'offer', '--numcpus', '2'),
              ('list', 'security-group'), ('list', 'dns')]
     assert loaded_by(*lists) & set(HEAVY) == set()
+
+
+IDLE = ('concurrent', 'bz2', 'lzma', 'tempfile', 'shutil', 'subprocess', 'random', 'ssl', 'email', 'http', 'socket',
+        'asyncio', 'multiprocessing', 'unittest')
+"""Modules of Python's own that take milliseconds to load, and that short commands have no use for."""
+
+
+@pytest.mark.parametrize('commands', [
+    [('list', kind) for kind in ('vm', 'client', 'profile', 'keyword', 'network', 'pool', 'image', 'plan')],
+    [('-C', 'test:///default', 'list', kind) for kind in ('vm', 'network', 'pool', 'plan')],
+], ids=['fake', 'libvirt'])
+def test_lists_load_nothing_that_they_have_no_use_for(commands: list[tuple[str, ...]], home: object) -> None:
+    if commands[0][0] == '-C':
+        pytest.importorskip('libvirt')
+    assert loaded_by(*commands) & {*HEAVY, *IDLE, 'cryptography', 'libvirt'} <= {'libvirt'}
+
+
+def test_creating_a_vm_loads_nothing_that_unpacks_or_fetches(home: object) -> None:
+    create = ('create', 'vm', '-i', 'debian12', '-P', 'nokeys=true')
+    assert loaded_by((*create, 'one')) & {'jinja2', 'paramiko', 'requests', 'urllib3', 'rich', 'concurrent', 'bz2', 'lzma',
+                                          'tempfile', 'ssl', 'email', 'http', 'asyncio'} == set()

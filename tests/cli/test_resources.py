@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import json
 import threading
@@ -138,6 +139,22 @@ def test_isos(web: Run, server: str) -> None:
     assert web('update', 'vm', '-P', 'iso=live.iso', 'web').code == 0
     assert web('update', 'vm', '-P', 'iso=', 'web').code == 0
     assert web('delete', 'iso', '-y', 'live.iso').code == 0
+    done = web('download', 'iso', '-u', f'{server}/live.iso', 'mine')
+    assert done.err.splitlines()[-1] == 'Iso mine.iso downloaded on lab', 'its name says what it is'
+    assert 'mine.iso' in rows(web, 'iso') and 'mine' not in rows(web, 'image')
+
+
+def test_what_is_downloaded_is_verified(web: Run, tmp_path: Path) -> None:
+    file = tmp_path / 'tiny.img'
+    file.write_bytes(bytes(4096))
+    right = hashlib.sha512(bytes(4096)).hexdigest()
+    for words in (('--checksum', f'sha512:{"0" * 128}'), ('-P', f'checksum={"0" * 128}')):
+        done = web('download', 'image', '-u', str(file), *words)
+        assert (done.code, f'{file} has another checksum than sha512:' in done.err) == (2, True), done.err
+    done = web('download', 'image', '-u', str(file), '--checksum', 'md5:abc')
+    assert (done.code, done.err.startswith("Error: 'md5:abc' is no checksum. Give sha256:DIGITS")) == (2, True)
+    assert web('download', 'image', '-u', str(file), '-P', f'checksum=sha512:{right}').code == 0
+    assert 'tiny.img' in rows(web, 'image')
 
 
 def test_disks(web: Run) -> None:

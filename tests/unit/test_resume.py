@@ -18,6 +18,7 @@ from kvirt import space
 from kvirt.download import downloaded
 from kvirt.errors import Cancelled, InvalidInput, NotFound, OutOfCapacity, Unavailable
 from kvirt.partial import Partial
+from kvirt.wait import CANCEL
 from tests.webserver import Web, serving
 
 SIZE = 5_000_000
@@ -80,12 +81,15 @@ def test_a_file_that_was_renewed_meanwhile_is_not_spliced(web: Web, tags: str) -
 
 
 def test_a_server_that_knows_no_conditions_is_found_out(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its answer names the file's new tag, or another length: without either nobody can tell."""
+    """Its answer names the file's new tag or date, or another length: without any of them nobody can tell."""
     web.cuts, web.renewals = [1_000_000], {'/a.img': [OTHER]}
     monkeypatch.setattr(Partial, 'condition', lambda self: {'Range': f'bytes={self.size}-'} if self.size else {})
     with fetch(f'{web.url}/a.img') as path:
         assert path.read_bytes() == OTHER
     assert [each[3] for each in web.asked] == [200, 206, 200]
+    web.tags, web.cuts, web.renewals = 'date', [1_000_000], {'/a.img': [BODY]}
+    with fetch(f'{web.url}/a.img') as path:
+        assert path.read_bytes() == BODY
     web.tags, web.cuts, web.renewals = 'none', [1_000_000], {'/a.img': [BODY + b'longer']}
     with fetch(f'{web.url}/a.img') as path:
         assert path.read_bytes() == BODY + b'longer'
@@ -159,6 +163,17 @@ def test_ctrl_c_keeps_what_has_arrived(web: Web, tmp_path: Path) -> None:
     with fetch(f'{web.url}/a.img', keep=tmp_path) as path:
         assert path.read_bytes() == BODY
     assert web.asked[0][3] == 206 and int(web.asked[0][1][6:-1]) > 2_000_000
+
+
+def test_a_thread_that_is_cancelled_keeps_what_has_arrived(web: Web, tmp_path: Path) -> None:
+    """Ctrl-C reaches the main thread alone; those of a plan look at the token."""
+    try:
+        with pytest.raises(Cancelled), fetch(f'{web.url}/a.img', keep=tmp_path, progress=lambda done, total: CANCEL.set()):
+            pass
+    finally:
+        CANCEL.clear()
+    [part] = tmp_path.glob('*.part')
+    assert 0 < part.stat().st_size < SIZE
 
 
 def test_two_that_fetch_the_same_do_not_disturb_each_other(web: Web, tmp_path: Path) -> None:

@@ -95,6 +95,8 @@ class PoolItem(Item):
     open_keys = True
 
     def _check(self) -> None:
+        if self.keys.path:  # whose files would be volumes, which any VM of the plan can have as its disks
+            self._need_trust('opens a folder of the host', 'path')
         ask = getattr(self.config.provider, 'pool_settings', None)  # a provider in kcli's manner has none
         known = ask(self.keys.pooltype) if ask else frozenset()
         odd = {key: Problem(f"unknown key of a pool of type {self.keys.pooltype} '{key}'"

@@ -60,7 +60,7 @@ class Vms(Shared, Storage, Dns, CloudVms):
 
     def make_vm(self, draft: Draft, volumes: Sequence[Volume]) -> Machine:
         vpc, project, tags = draft.needs
-        tags |= {self.join(group) for group in (self._group_of(draft), *draft.groups)}
+        tags.update(map(self.join, (self._group_of(draft), *draft.groups)))
         body: dict[str, Any] = {
             'name': draft.name, 'region': draft.place, 'size': draft.flavor.name, 'tags': sorted(tags),
             'image': draft.image.get('slug') or draft.image['id'], 'volumes': [volume.id for volume in volumes],

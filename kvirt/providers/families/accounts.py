@@ -26,7 +26,7 @@ class CloudAccount(Places):
     options: Any
     """What the client's section says: an instance of the provider's ``Options``."""
 
-    def __init__(self, debug: bool = False, clock: Clock | None = None, **options: Any) -> None:
+    def __init__(self, *, debug: bool = False, clock: Clock | None = None, **options: Any) -> None:
         """Open an account; nothing is asked before the first use. *options* are the client's, *clock* is for tests."""
         self.debug, self.clock = debug, clock or self.clock
         self.options = self.Options(**options)
@@ -52,9 +52,10 @@ class ApiAccount(CloudAccount):
         raise NotImplementedError
 
     def open(self) -> None:
-        token, [variable, *_] = self.options.token, (meta_of(self.Options, 'token').extra or {})['env']
+        token, variables = self.options.token, (meta_of(self.Options, 'token').extra or {})['env']
         self.conn = self.api_with(token) if token else None
-        self.unreachable = None if token else f'it needs token: write it in its section, or set {variable}'
+        elsewhere = f', or set {variables[0]}' if variables else ''
+        self.unreachable = None if token else f'it needs token: write it in its section{elsewhere}'
 
     def close(self) -> None:
         if self.conn:

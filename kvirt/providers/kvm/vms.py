@@ -15,10 +15,10 @@ from kvirt.base.vms import Rows
 from kvirt.errors import Conflict, InvalidInput, NotFound
 from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.domain import Domain
+from kvirt.providers.kvm.growth import Growth
 from kvirt.providers.kvm.lookup import Counters, state_of
 from kvirt.providers.kvm.mapping import NATIVE, status_of
 from kvirt.providers.kvm.reservations import FIELD, renamed_text
-from kvirt.providers.kvm.snapshots import Snapshots
 from kvirt.providers.kvm.storage import GIB
 from kvirt.shapes import DiskShape, NicShape, Status, VmInfo, VmRow
 from kvirt.undo import Undo
@@ -30,7 +30,7 @@ _INFO_FIELDS = ('owner', 'user', 'domain', 'hostkey', 'userport', 'insecure', 'i
 Lease = Mapping[str, Any]
 
 
-class Vms(Snapshots):
+class Vms(Growth):
     """The VMs of a libvirt host."""
 
     # what is known
@@ -227,42 +227,13 @@ class Vms(Snapshots):
             {key: text for key, text in {**have, metatype: value}.items() if text is not None})),
             domain.INFO_PREFIX, domain.INFO_URI, self.affected(native))
 
-    def _update_memory(self, name: str, memory: int) -> Mapping[str, Any] | None:
-        native = self.domain_of(name)
-        view = self.persistent(native)
-        if not native.isActive():
-            self._redefine(native, domain.with_memory(self.persistent_xml(native), memory))
-            return None
-        now = native.maxMemory() // 1024
-        if memory > now and view.max_memory > now:  # made with memoryhotplug: it has free slots
-            native.attachDeviceFlags(domain.to_text(domain.memory_module(memory - now)), self.affected(native))
-        elif memory > now:
-            raise Conflict(f'VM {name} is running and was made with at most {now} MiB', hint='Stop it first')
-        elif memory != view.memory:
-            native.setMemoryFlags(memory * 1024, self.affected(native))
-        return None
-
-    def _update_cpus(self, name: str, numcpus: int) -> Mapping[str, Any] | None:
-        native = self.domain_of(name)
-        if not native.isActive():
-            self._redefine(native, domain.with_cpus(self.persistent_xml(native), numcpus))
-            return None
-        most = native.vcpusFlags(libvirt.VIR_DOMAIN_VCPU_MAXIMUM | libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        if numcpus > most:
-            raise Conflict(f'VM {name} is running and was made with at most {most} CPUs', hint='Stop it first')
-        native.setVcpusFlags(numcpus, self.affected(native))
-        return None
-
-    def _redefine(self, native: libvirt.virDomain, text: str) -> None:
-        self.libvirt.defineXMLFlags(text, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
-
     def _update_start(self, name: str, start: bool = True) -> None:
         self.domain_of(name).setAutostart(1 if start else 0)
 
     def _update_iso(self, name: str, iso: str | None) -> None:
         native = self.domain_of(name)
         path = self.iso_path(iso) if iso else None
-        self._redefine(native, domain.with_iso(self.persistent_xml(native), path))
+        self.redefine(domain.with_iso(self.persistent_xml(native), path))
         if native.isActive():
             drive = next((disk for disk in domain.read(native.XMLDesc(0)).disks if disk.device == 'cdrom'), None)
             if drive is None:

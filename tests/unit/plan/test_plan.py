@@ -108,6 +108,17 @@ class TestLife:
         assert config.k.list_disks()['new']['vms'] == ['a']
         assert all(change.action == 'nothing' for change in opened(changed).diff().values())
 
+    def test_of_fewer_disks_and_cards_the_last_ones_go(self, opened: Opened, config: Kconfig) -> None:
+        config.k.create_network('lab', cidr='10.8.0.0/24').expect()
+        config.k.create_network('back', cidr='10.9.0.0/24').expect()
+        done(opened('a: {image: debian12, disks: [10, 20, 30, 40], nets: [default, lab, back], start: false}').create())
+        changed = 'a: {image: debian12, disks: [10, 20, 30], nets: [default], start: false}'
+        done((plan := opened(changed)).update(plan.diff()))
+        known = config.k.info('a')
+        assert [disk['size'] for disk in known['disks']] == [10, 20, 30]
+        assert [nic['net'] for nic in known['nets']] == ['default']
+        assert all(change.action == 'nothing' for change in opened(changed).diff().values())
+
     def test_what_can_not_be_changed_is_replaced_only_when_told(self, opened: Opened, config: Kconfig) -> None:
         done(opened('a: {image: debian12}').create())
         born = config.k.info('a')['id']

@@ -36,6 +36,7 @@ MANY: dict[str, dict[str, Any]] = {
                'boot_order': ['fd', 'cdrom']},
     'guestagent': {'guestagent': False},
     'seed': {'cloudinit': True, 'disks': [1]},
+    'seed-iso': {'cloudinit': True, 'image': 'kvirt-xml-image', 'iso': 'kvirt-xml-a.iso'},
 }
 """Keywords that are looked up on the host before they are a part of the domain, in the golden files ``create-*.xml``."""
 
@@ -80,7 +81,7 @@ def kvm() -> Iterator[Written]:
 
 def made(kvm: Written, case: str, keywords: dict[str, Any]) -> str:
     name = f'kvirt-xml-{case}'
-    given = {'cloudinit': False, 'pool': 'default-pool', 'disks': [], 'nets': [],
+    given = {'cloudinit': False, 'nokeys': True, 'pool': 'default-pool', 'disks': [], 'nets': [],
              'uuid': str(uuid.uuid5(uuid.NAMESPACE_URL, name)), **keywords}
     with pytest.raises(Defined):
         kvm.create(name, **given)

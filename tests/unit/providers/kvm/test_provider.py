@@ -96,6 +96,18 @@ def test_every_error_of_libvirt_has_a_meaning(kvm):
     assert kvm.translate(KeyError('a bug')) is None
 
 
+def test_what_the_host_has_in_use(kvm):
+    before = kvm.info_host()
+    assert kvm.create('web', **BARE, memory=128, numcpus=2, start=False).ok
+    known = kvm.info_host()
+    assert {key: known[key] - before[key] for key in ('vms', 'vms_running', 'cpus_used', 'memory_used', 'memory_free')} == {
+        'vms': 1, 'vms_running': 0, 'cpus_used': 2, 'memory_used': 128, 'memory_free': 0}
+    assert kvm.start('web').ok
+    assert kvm.info_host()['vms_running'] == before['vms_running'] + 1
+    assert [pool['name'] for pool in known['pools']] == ['default-pool']
+    assert all(0 < pool['available'] <= pool['capacity'] for pool in known['pools'])
+
+
 def test_the_life_of_a_vm(kvm):
     made = kvm.create('web', **BARE, plan='shop', profile='small', metadata={'note': 'a<b & "c"'})
     assert made.ok, made
