@@ -177,6 +177,11 @@ def test_changes(kvm: Kvirt, prefix: str) -> None:
     kvm.update_network(name, nat=False, overrides={'mtu': 1400}).expect()
     network = kvm.libvirt.networkLookupByName(name)
     assert "size='1400'" in network.XMLDesc(0) and '<forward' not in network.XMLDesc(0)
+    kvm.update_network(name, domain='lab.test', overrides={
+        'forwarders': ['9.9.9.9'], 'dhcp_options': {'ntp-server': '10.213.77.9'}, 'dual_cidr': CIDR6}).expect()
+    for wanted in ("<domain name='lab.test'", "addr='9.9.9.9'", 'option:ntp-server,10.213.77.9', "size='1400'"):
+        assert wanted in network.XMLDesc(0)
+    assert (kvm.info_network(name)['domain'], kvm.info_network(name)['dual_cidr']) == ('lab.test', CIDR6)
     kvm.create(vm, **BARE, nets=[name]).expect()
     assert kvm.network_ports(name) == [vm]
     for refused in (kvm.update_network(name, nat=True), kvm.delete_network(name)):

@@ -110,6 +110,20 @@ def test_a_folder_that_was_there_outlives_a_pool_that_can_not_be_had(kvm: Kvirt,
     assert not refused.ok and tmp_path.is_dir() and f'{prefix}-pool' not in kvm.list_pools()
 
 
+def test_a_pool_whose_folder_is_gone_is_in_nobodys_way(kvm: Kvirt, prefix: str, caplog: pytest.LogCaptureFixture) -> None:
+    broken, folder = f'{prefix}-pool', Path('/var/lib/libvirt', f'{prefix}-pool')
+    kvm.create_pool(broken, str(folder)).expect()
+    folder.rmdir()
+    refused = kvm.create(f'{prefix}-a', **{**BARE, 'image': f'{prefix}-image'})
+    assert refused['error'] == 'NotFound' and f'{prefix}-image' in refused['reason']
+    assert broken in caplog.text
+    assert kvm.info_pool(broken)['status'] != 'running' and broken in kvm.list_pools()
+    kvm.create(f'{prefix}-a', **BARE, start=False).expect()
+    kvm.delete(f'{prefix}-a').expect()
+    assert kvm.create_disk(f'{prefix}-b', 1, pool=broken)['error'] == 'Conflict'
+    kvm.delete_pool(broken).expect()
+
+
 def test_a_pool_tells_its_sizes(kvm: Kvirt, pool: str) -> None:
     known = kvm.info_pool(pool)
     assert (known['type'], known['status']) == ('dir', 'running')

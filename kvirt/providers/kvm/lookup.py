@@ -25,7 +25,7 @@ costs a round trip, so there all are on their way together."""
 _COUNTERS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_BALLOON
 _PERSISTENT = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_STORAGE_POOL,
-         libvirt.VIR_ERR_NO_STORAGE_VOL)
+         libvirt.VIR_ERR_NO_STORAGE_VOL, libvirt.VIR_ERR_NO_NODE_DEVICE)
 
 
 def still_there(things: Iterable[N], read: Callable[[N], R]) -> Iterator[R]:
