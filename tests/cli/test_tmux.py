@@ -86,7 +86,7 @@ class TestPlans:
 
     def test_it_follows_the_window(self, window: Open) -> None:
         Path('kvirt_plan.yml').write_text(PLAN)
-        opened = window(100, boot=6)
+        opened = window(100, boot=7)
         opened.type('clear; kvirt create plan shop')
         opened.until(lambda text: re.search(r'vm slow: waiting for its status, \d s +0:0\d$', text, re.MULTILINE))
         opened.resize(40)
