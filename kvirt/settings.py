@@ -68,6 +68,7 @@ class Settings:
         self.home = (chosen or Path.home() / '.kvirt').expanduser()
         self._kcli = None if chosen else Path.home() / '.kcli'
         self._warned = False
+        self._left_out: set[tuple[str, str]] = set()
         self.reload()
 
     def reload(self) -> None:
@@ -232,12 +233,13 @@ class Settings:
         A default is no demand: there the *useless* keywords, which the platform does not honour, are left out.
         """
         layers = []
-        for name, section in (('default', self.defaults), (client.name, client.values)):
+        for key in [key for key in self.defaults if key in useless and (client.type, key) not in self._left_out]:
+            log.info('%s: keyword %s is left out: it means nothing to %s', self.where('default', key), key, client.type)
+            self._left_out.add((client.type, key))
+        defaults = {key: value for key, value in self.defaults.items() if key not in useless}
+        for name, section in (('default', defaults), (client.name, client.values)):
             values = {key: self.expand(value, name, key) for key, value in section.items()
                       if key in keywords or key.isupper()}
-            for key in useless & set(values) if name == 'default' else ():
-                del values[key]
-                log.info('%s: keyword %s is left out: it means nothing to %s', self.where(name, key), key, client.type)
             if values:
                 layers.append(Layer(f'section {name}', values, {key: self.where(name, key) for key in values}, common=True))
         return layers

@@ -137,6 +137,17 @@ def test_links_lead_somewhere():
             assert (page.parent / target).exists(), f'{page.relative_to(ROOT)} links to {target}'
 
 
+def test_pictures_are_small_fetch_nothing_and_tell_of_no_machine():
+    pictures = sorted((ROOT / 'docs' / 'images').glob('*.svg'))
+    assert pictures
+    for picture in pictures:
+        text = picture.read_text()
+        assert len(text) < 150_000
+        assert set(re.findall(r'\w+://[^"\s)]*', re.sub('<!--.*?-->', '', text))) == {'http://www.w3.org/2000/svg'}
+        assert not re.search(r'/root|/home|/tmp|/work|Traceback|not found', text), picture
+        assert any(picture.name in page.read_text() for page in PAGES), f'{picture.name} is on no page'
+
+
 def test_every_provider_has_its_page():
     index = (ROOT / 'docs' / 'index.md').read_text()
     for entry in CATALOG:

@@ -35,9 +35,11 @@ def meta_of(options: type[Options], name: str) -> msgspec.Meta:
 
 def meant(options: type[Options] | None, key: str, words: Iterable[str]) -> str:
     """Return what a *key* that is no option was likely meant to be: the option that kcli calls so, or one of *words*."""
-    ours = [name for name in (field_types(options) if options else ()) if options
-            and (meta_of(options, name).extra or {})['kcli'] == key]
-    return f", which is '{ours[0]}' here" if ours else did_you_mean(key, words)
+    if options:
+        for name in field_types(options):
+            if (meta_of(options, name).extra or {}).get('kcli') == key:
+                return f", which is '{name}' here"
+    return did_you_mean(key, words)
 
 
 def decode_options(options: type[Options], values: Mapping[str, Any], *, client: str, where: Place = nowhere) -> Options:

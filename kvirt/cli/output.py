@@ -159,10 +159,10 @@ def _drawn(titles: Sequence[str], cells: Sequence[Sequence[str]], right: Sequenc
 def _record(titles: Sequence[str], line: Sequence[str]) -> Iterator[Text]:
     """Yield the lines of one row where the window is too narrow for a table: what it is, and below it the rest."""
     from rich.text import Text
-    yield Text(line[0], style='bold')
-    known = [(title, text) for title, text in zip(titles[1:], line[1:], strict=True) if text]
-    width = max((len(title) for title, _ in known), default=0)
-    for title, text in known:
+    (_, first), *rest = [(title, text) for title, text in zip(titles, line, strict=True) if text] or [('', '')]
+    yield Text(first, style='bold')
+    width = max((len(title) for title, _ in rest), default=0)
+    for title, text in rest:
         front = f'  {title.ljust(width)}  '
         yield Text.assemble((front, 'dim'), (folded(text, front, ' ' * len(front))[len(front):], _STYLE.get(text, '')))
 

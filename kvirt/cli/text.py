@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import textwrap
 from typing import Any, Literal
 
 
@@ -19,8 +17,12 @@ def folded(text: str, front: str = '', behind: str = '    ') -> str:
 
     Elsewhere it stays one line. A word is never taken apart, so that it can be copied.
     """
+    if not is_terminal('stdout'):
+        return front + text
+    import shutil  # into a pipe neither is needed
+    import textwrap
     room = shutil.get_terminal_size().columns
-    if len(front + text) <= room or not is_terminal('stdout'):
+    if len(front + text) <= room:
         return front + text
     return textwrap.fill(text, room, initial_indent=front, subsequent_indent=behind, break_long_words=False,
                          break_on_hyphens=False)

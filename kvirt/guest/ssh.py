@@ -165,13 +165,22 @@ def _jump(target: Target) -> Jump:
 def _over(target: Target) -> Iterator[socket.socket]:
     """Give a connection to *target* through the host to jump over."""
     host = f'[{target.host}]' if ':' in target.host else target.host
-    arguments = _jump(target).words('-o', 'BatchMode=yes', '-W', f'{host}:{target.port}')
+    arguments = _jump(target).words('-o', 'BatchMode=yes', '-o', 'LogLevel=ERROR', '-W', f'{host}:{target.port}')
     ours, theirs = socket.socketpair()
     end = theirs.fileno()
-    with ours, theirs, subprocess.Popen(arguments, stdin=end, stdout=end, stderr=subprocess.DEVNULL) as way:
+    with ours, theirs, tempfile.TemporaryFile() as said, \
+            subprocess.Popen(arguments, stdin=end, stdout=end, stderr=said) as way:
         theirs.close()
         try:
             yield ours
+        except Exception:
+            way.terminate()
+            way.wait()
+            said.seek(0)
+            text = said.read().decode(errors='replace').strip()
+            if text and _FURTHER not in text:
+                raise refusal(_jump(target).host, text) from None
+            raise
         finally:
             way.terminate()
 
@@ -270,6 +279,8 @@ _LOST = re.compile(r'^(ssh: |kex_exchange|Connection (closed|reset|timed out|to 
 
 _BEFORE = 'kex_exchange_identification: '
 """What ssh writes where the way to a host ended before the host said who it is."""
+_FURTHER = 'stdio forwarding failed'
+"""What it writes of the way where the host to jump over let it in, and the guest could not be reached from there."""
 
 
 def _refusal(target: Target, text: str) -> KvirtError | None:
@@ -277,7 +288,7 @@ def _refusal(target: Target, text: str) -> KvirtError | None:
     last = text.splitlines()[-1] if text else ''
     before = text.partition(_BEFORE)[0].strip()
     if target.jump and _BEFORE in text and before:
-        if 'stdio forwarding failed' not in before:  # it came no further than the host to jump over
+        if _FURTHER not in before:  # it came no further than the host to jump over
             return refusal(_jump(target).host, before)
         last = before.splitlines()[0]
     if 'Permission denied (' in text or 'Too many authentication failures' in text:
@@ -323,7 +334,10 @@ def wait_command(target: Target, known_hosts: Path, script: str, *, timeout: flo
     deadline = clock.now() + timeout
 
     def look() -> Answer | None:
-        answer = run(target, known_hosts, script, timeout=max(1.0, deadline - clock.now()))
+        try:
+            answer = run(target, known_hosts, script, timeout=max(1.0, deadline - clock.now()))
+        except TimedOut:
+            return None  # it took what was left, which is told with the whole
         return answer if answer.status == 0 else None
 
     return until(look, what=f'the command {shlex.quote(script)[:80]} succeeding in {target.host}', timeout=timeout,

@@ -66,6 +66,14 @@ def test_options_that_are_wrong_are_told_with_their_place(kvirt: Run, home: Path
     assert row['verdict'] == 'FAIL' and 'config.yml:3' in row['detail'] and row['remedy'] == 'kvirt info provider fake'
 
 
+def test_a_misspelled_default_is_told_once(kvirt: Run, home: Path) -> None:
+    config = home / 'config.yml'
+    config.write_text(config.read_text().replace('default:\n', 'default:\n  memroy: 1g\n'))
+    failed = {key: row for key, row in found(kvirt, '-C', 'all').items() if row['verdict'] == 'FAIL'}
+    assert list(failed) == [('', 'defaults')]
+    assert f"{config}:2: unknown key 'memroy' in section default" in failed['', 'defaults']['detail']
+
+
 def test_credentials_that_are_refused(kvirt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: object, *arguments: object) -> list[object]:
         raise Unauthorized('the token is not known')

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -74,7 +75,7 @@ NEEDS = {'bucket-file': ('store',), 'nic': ('web',), 'snapshot': ('web',), 'plan
 
 
 @pytest.mark.parametrize('words', LISTS, ids=' '.join)
-def test_what_a_list_can_be_sorted_by_it_can_be_chosen_by(words: tuple[str, ...], web: Run) -> None:
+def test_what_a_list_can_be_sorted_by_it_can_be_chosen_by(words: tuple[str, ...], web: Run, podman: Path) -> None:
     assert web('create', 'vm', '-i', 'debian12', '-P', 'insecure=true', '-P', 'plan=shop', 'db').code == 0
     assert web('create', 'bucket', 'store').code == 0
     assert web('create', 'snapshot', '-n', 'web', 'early').code == 0

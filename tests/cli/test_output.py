@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from kvirt import redact
-from kvirt.cli.context import FORMATS
+from kvirt.cli import output, text
+from kvirt.cli.context import FORMATS, Session
 from kvirt.cli.text import cell, plain
 from kvirt.providers.fake import Kfake
 
@@ -216,3 +217,15 @@ def test_a_field_that_no_row_has_is_told(kvirt: Run) -> None:
 
 def test_all_that_is_known_of_an_image_can_be_chosen_by(kvirt: Run) -> None:
     assert kvirt('list', 'image', '-P', 'short=debian12', '--sort', 'size', '--short').out.count('\n') == 1
+
+
+def test_rows_of_a_narrow_window_begin_with_what_they_have(monkeypatch: pytest.MonkeyPatch,
+                                                           capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{'client': None, 'check': 'configuration', 'detail': 'all of it can be used by any client'}, {},
+            {'client': 'lab', 'check': 'credentials', 'detail': None}]
+    monkeypatch.setattr(output, 'is_terminal', lambda name: True)
+    monkeypatch.setattr(text, 'is_terminal', lambda name: True)
+    monkeypatch.setenv('COLUMNS', '30')
+    output.rows(Session(), rows, ['client', 'check', 'detail'])
+    assert capsys.readouterr().out == (
+        'configuration\n  Detail  all of it can be\n          used by any client\n\n\n\nlab\n  Check  credentials\n')

@@ -86,7 +86,7 @@ class TestPlans:
 
     def test_it_follows_the_window(self, window: Open) -> None:
         Path('kvirt_plan.yml').write_text(PLAN)
-        opened = window(100, boot=6)
+        opened = window(100, boot=7)
         opened.type('clear; kvirt create plan shop')
         opened.until(lambda text: re.search(r'vm slow: waiting for its status, \d s +0:0\d$', text, re.MULTILINE))
         opened.resize(40)
@@ -149,3 +149,17 @@ def test_the_first_configuration_is_asked_for(window: Open, tmp_path: Path, gold
     asked = screen.partition(f'\n{str(tmp_path)[:9]}')[0]  # what follows names the folder
     golden('window-init.txt', re.sub(r'run \[\w+\]', 'run [NAME]', asked) + '\n')
     assert (tmp_path / 'n' / 'config.yml').read_text() == 'play:\n  type: fake\ndefault:\n  client: play\n'
+
+
+@pytest.mark.slow
+def test_a_watched_list_changes_in_place_and_its_last_state_stays(web: Run, window: Open) -> None:
+    opened = window(60)
+    opened.type('clear; echo before; kvirt list vm --watch')
+    opened.until(lambda text: re.search(r'^web\s+running', text, re.MULTILINE) and 'before' not in text)
+    assert web('stop', 'vm', 'web').code == 0
+    opened.until(lambda text: re.search(r'^web\s+stopped', text, re.MULTILINE) and text.count('web') == 1)
+    opened.press('C-c')
+    screen = opened.until(lambda text: text.endswith('\n$'))
+    assert screen.startswith('before\n') and screen.count('web') == 1 and 'stopped' in screen, screen
+    opened.type('echo code $?')
+    opened.until(lambda text: 'code 0' in text.splitlines())

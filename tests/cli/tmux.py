@@ -53,7 +53,7 @@ class Window:
         shown = self._tmux('capture-pane', '-p', *(['-e'] if colours else []), *(['-S', '-'] if history else []))
         return '\n'.join(line.rstrip() for line in shown.splitlines()).rstrip()
 
-    def until(self, seen: Callable[[str], object], seconds: float = 30, *, history: bool = False) -> str:
+    def until(self, seen: Callable[[str], object], seconds: float = 60, *, history: bool = False) -> str:
         """Return the screen as soon as it fulfils *seen*."""
         end = time.monotonic() + seconds
         while not seen(screen := self.screen(history=history)):

@@ -73,7 +73,8 @@ class RemoteHost:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
-        self.devices = (f'{name[:12]}-h', f'{name[:12]}-g')
+        short = name if len(name) < 14 else name[:7] + name[-6:]  # a device's name has 15 letters at most
+        self.devices = (f'{short}-h', f'{short}-g')
         network = _free_network()
         self.here, self.address = str(network[1]), str(network[2])
         self.key, self.known_hosts = folder / 'key', folder / 'known_hosts'
@@ -141,11 +142,12 @@ class RemoteHost:
         while True:
             try:
                 libvirt.open(self.uri).close()
+                socket.create_connection((self.address, 22), timeout=5).close()
                 break
-            except libvirt.libvirtError as error:
+            except (libvirt.libvirtError, OSError) as error:
                 said = (self.folder / 'log').read_text(errors='replace')
                 assert self._first.poll() is None, f'the second host did not come up: {said}'
-                assert time.monotonic() < deadline, f'libvirt of the second host does not answer: {error}; {said}'
+                assert time.monotonic() < deadline, f'the second host does not answer: {error}; {said}'
             threading.Event().wait(0.1)
 
     def run(self, *words: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kvirt.cli.main import main
 from kvirt.config import Kconfig
 from kvirt.plan.engine import Plan
 
@@ -84,3 +86,26 @@ def test_a_container_of_somebody_else_outlives_the_plan(podman: Podman, config: 
     assert config.open_plan(f'{prefix}-plan', inputstring=text).create().changed() == []
     assert config.open_plan(f'{prefix}-plan', inputstring=text).delete().ok
     assert podman('ps', '--format', '{{.Names}}') == name
+
+
+def test_what_the_command_line_does_to_them(podman: Podman, home: Path, prefix: str, monkeypatch: pytest.MonkeyPatch,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv('KVIRT_HOME', str(home))
+    name = f'{prefix}-cli'
+
+    def kvirt(*words: str) -> str:
+        capsys.readouterr()
+        code, said = main(list(words)), capsys.readouterr()
+        assert code == 0, said.err
+        return said.out
+    kvirt('create', 'container', '-i', IMAGE, '-P', 'cmds=[/busybox, sleep, 600]', name)
+    rows = json.loads(kvirt('list', 'container', '-o', 'json'))
+    assert [(row['name'], row['status'], row['image'], row['plan'], row['command']) for row in rows] == [
+        (name, 'running', IMAGE, 'kvirt', '/busybox sleep 600')]
+    assert IMAGE in kvirt('list', 'container-image', '-o', 'name').split()
+    podman('stop', '-t', '0', name)  # sleep heeds no signal when it is the first process
+    assert kvirt('list', 'container', '-P', 'status=exited', '--short') == f'{name}\n'
+    kvirt('start', 'container', name)
+    assert kvirt('list', 'container', '-P', 'status=running', '--short') == f'{name}\n'
+    kvirt('delete', 'container', '-y', name)
+    assert podman('ps', '-aq') == ''

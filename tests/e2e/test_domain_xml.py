@@ -75,11 +75,10 @@ def defined(conn: libvirt.virConnect, volumes: tuple[str, str]) -> Iterator[list
 
 
 class Shared(NamedTuple):
-    """What the golden domains share: a volume, a file for what they log, and who removes them while the next is tried."""
+    """What the golden domains share: a volume, and who removes them while the next one is tried."""
 
     prefix: str
     volume: str
-    log: Path
     remover: ThreadPoolExecutor
 
 
@@ -87,11 +86,9 @@ class Shared(NamedTuple):
 def shared(conn: libvirt.virConnect, leftovers: Leftovers) -> Iterator[Shared]:
     prefix = f'{STEM}{secrets.token_hex(3)}'
     volume = small_volume(conn, prefix)
-    log = Path(f'/var/log/libvirt/qemu/{prefix}.log')
     with ThreadPoolExecutor(4) as remover:
-        yield Shared(prefix, volume.path(), log, remover)
+        yield Shared(prefix, volume.path(), remover)
     volume.delete(0)
-    log.unlink(missing_ok=True)
     left = leftovers.now(prefix)
     leftovers.remove(prefix)
     assert not left, f'left behind: {sorted(left)}'
@@ -131,8 +128,6 @@ def test_golden(case: str, conn: libvirt.virConnect, shared: Shared) -> None:
             disk.find('driver').attrib.update(type='raw')
             if disk.find('shareable') is None:
                 domain.add(disk, 'shareable')
-        for log in root.iterfind('devices//log'):
-            log.set('file', str(shared.log))
         native = define(conn, defined, domain.to_text(root))
         if case not in NEEDS_MORE:
             native.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)

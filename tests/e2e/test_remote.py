@@ -102,29 +102,30 @@ def test_the_whole_life_of_a_guest_on_another_host(away: Path, far: RemoteHost, 
 
     kvirt(away, 'create', 'vm', name, '-i', IMAGE, '-P', 'memory=512', '-P', f'keys=[{key}.pub]',
           '-P', 'cmds=[echo made > /root/made]', '--wait')
-    row, = json.loads(kvirt(away, 'list', 'vm', '-o', 'json').stdout)
-    assert (row['name'], row['status']) == (name, 'running') and row['ip'].startswith('192.168.122.')
-    assert kvirt(away, 'ssh', name, 'hostname; sudo cat /root/made').stdout.split() == [name, 'made']
-    kvirt(away, 'scp', f'{name}:/etc/hostname', str(tmp_path / 'back'))
-    assert (tmp_path / 'back').read_text().strip() == name
-    kvirt(away, 'sync', 'config', name, 'far')
-    assert far.address in kvirt(away, 'ssh', name, 'cat .kvirt/config.yml').stdout
-    other = kvirt(away, 'ssh', '-J', f'root@{far.here}:1', name, 'true', ok=False)  # another way than that of the client
-    assert other.returncode == 255 and f'{far.here} port 1: Connection refused' in other.stderr
+    again = kvirt(away, 'sync', 'image', '-t', 'far', f'{IMAGE}.qcow2')
+    assert f'Image {IMAGE}.qcow2 is already on far' in again.stderr
+    with Kconfig(settings=Settings(away)) as config:
+        row, = config.k.list()
+        assert (row['name'], row['status']) == (name, 'running') and row['ip'].startswith('192.168.122.')
+        assert kvirt(away, 'ssh', name, 'hostname; sudo cat /root/made').stdout.split() == [name, 'made']
+        kvirt(away, 'scp', f'{name}:/etc/hostname', str(tmp_path / 'back'))
+        assert (tmp_path / 'back').read_text().strip() == name
+        kvirt(away, 'sync', 'config', name, 'far')
+        assert far.address in kvirt(away, 'ssh', name, 'cat .kvirt/config.yml').stdout
+        other = kvirt(away, 'ssh', '-J', f'root@{far.here}:1', name, 'true', ok=False)  # not the way of the client
+        assert other.returncode == 255 and f'{far.here} port 1: Connection refused' in other.stderr
 
-    see_display(away, name)
-    see_serial_console(away, name)
+        see_display(away, name)
+        see_serial_console(away, name)
 
-    kvirt(away, 'create', 'disk', '-s', '1', name)
-    kvirt(away, 'stop', 'vm', name)
-    added = json.loads(kvirt(away, 'info', 'vm', name, '-o', 'json').stdout)['disks'][1]
-    kvirt(away, 'update', 'disk', '--vm', name, '-s', '2', added['path'])
-    assert [disk['size'] for disk in json.loads(kvirt(away, 'info', 'vm', name, '-o', 'json').stdout)['disks']] == [10, 2]
-    kvirt(away, 'create', 'snapshot', '-n', name, 'first')
-    assert 'first' in kvirt(away, 'list', 'snapshot', '-n', name).stdout
-    kvirt(away, 'delete', 'snapshot', '-y', '-n', name, 'first')
-    kvirt(away, 'delete', 'vm', '-y', name)
-    assert json.loads(kvirt(away, 'list', 'vm', '-o', 'json').stdout) == []
+        config.k.add_disk(name, 1).expect()
+        config.k.stop(name).expect()
+        config.k.resize_disk(name, config.k.info(name)['disks'][1]['device'], 2).expect()
+        assert [disk['size'] for disk in config.k.info(name)['disks']] == [10, 2]
+        config.k.create_snapshot('first', name).expect()
+        assert config.k.list_snapshots(name) == ['first']
+        config.k.delete_snapshot('first', name).expect()
+        assert config.delete_vm(name).ok and config.k.list() == []
 
 
 def see_display(away: Path, name: str) -> None:

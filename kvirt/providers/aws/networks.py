@@ -47,6 +47,8 @@ class Networks(Subnets, SecurityGroups):
         request = new_request()
         marks = {MARK: request, 'Name': name, 'plan': plan, **({'domain': domain} if domain else {})}
         with boto.about(f'network {name}'), self.undo() as undo:
+            if domain:  # these go last, when a second attempt to dismantle finds no VPC any more
+                undo.add(f'DHCP options of network {name}', lambda: _drop_options(self.ec2, request))
             undo.add(f'network {name}', lambda: dismantle(self.ec2, described(self.ec2, 'vpc', bearing(request))))
             made = made_once(self.ec2, 'vpc', {**marks, **making(request)}, CidrBlock=str(wanted))
             vpc = {**made, 'Region': self.here}
@@ -275,8 +277,13 @@ def dismantle(ec2: Any, vpcs: Iterable[Mapping[str, Any]]) -> None:
                 ec2.detach_internet_gateway(InternetGatewayId=gateway['InternetGatewayId'], VpcId=use['VpcId'])
             ec2.delete_internet_gateway(InternetGatewayId=gateway['InternetGatewayId'])
         ec2.delete_vpc(VpcId=vpc['VpcId'])
-        for options in pages(ec2, 'describe_dhcp_options', 'DhcpOptions', bearing(mark)) if mark else ():
-            ec2.delete_dhcp_options(DhcpOptionsId=options['DhcpOptionsId'])
+        if mark:
+            _drop_options(ec2, mark)
+
+
+def _drop_options(ec2: Any, request: str) -> None:
+    for options in pages(ec2, 'describe_dhcp_options', 'DhcpOptions', bearing(request)):
+        ec2.delete_dhcp_options(DhcpOptionsId=options['DhcpOptionsId'])
 
 
 def _drop_tables(ec2: Any, filters: Filters) -> None:

@@ -26,7 +26,7 @@ class CloudAccount(Places):
     options: Any
     """What the client's section says: an instance of the provider's ``Options``."""
 
-    def __init__(self, debug: bool = False, clock: Clock | None = None, **options: Any) -> None:
+    def __init__(self, *, debug: bool = False, clock: Clock | None = None, **options: Any) -> None:
         """Open an account; nothing is asked before the first use. *options* are the client's, *clock* is for tests."""
         self.debug, self.clock = debug, clock or self.clock
         self.options = self.Options(**options)

@@ -60,7 +60,7 @@ class Networks(Machines):
     """The prefix of a network whose addresses are not given; None where the platform chooses them."""
 
     refused_of_networks: ClassVar[Mapping[str, str]] = {}
-    """What a network can not have or be, with the reason: ``no dhcp``, ``no nat``, ``domain``."""
+    """What a network can not have or be, with the reason: ``no dhcp``, ``no nat``, ``domain``; ``nat`` at a change."""
 
     # primitives
 
@@ -93,9 +93,7 @@ class Networks(Machines):
     def check_network(self, dhcp: bool | None, nat: bool | None, domain: str | None) -> None:
         """Raise NotSupported for what a network can't be; what is None was not said."""
         said = {'no dhcp': dhcp is False, 'no nat': nat is False, 'domain': bool(domain)}
-        for what, reason in self.refused_of_networks.items():
-            if said[what]:
-                raise NotSupported(reason)
+        self._refuse(what for what, is_said in said.items() if is_said)
 
     def network_in_sight(self, network: Network) -> bool:
         """Tell if a network is in the client's location, where ``read_networks`` returns others as well."""
@@ -137,10 +135,16 @@ class Networks(Machines):
                         overrides: Mapping[str, Any]) -> None:
         cloud.check_settings('a network', overrides, self.network_changes)
         self.check_network(dhcp, nat, domain)
+        self._refuse(['nat'] if nat else ())
         network = self.network_named(name)
         fields = {key: value for key, value in (('domain', domain), ('plan', plan)) if value is not None}
         if fields or overrides:
             self.change_network(network, fields, overrides)
+
+    def _refuse(self, said: Iterable[str]) -> None:
+        for what in said:
+            if what in self.refused_of_networks:
+                raise NotSupported(self.refused_of_networks[what])
 
     def _list_networks(self) -> dict[str, NetworkShape]:
         seen = sorted(filter(self.network_in_sight, self.read_networks()), key=lambda network: network.name)

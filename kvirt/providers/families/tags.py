@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from kvirt.providers.families import marks
 from kvirt.providers.families.balancers import Balancer, CloudBalancers
-from kvirt.providers.families.births import CloudCreate, Draft, Left
+from kvirt.providers.families.births import GROUP, CloudCreate, Draft, Left
 from kvirt.providers.families.floating import Address, Floating
 from kvirt.providers.families.machines import Machine, Machines
 
@@ -195,9 +195,8 @@ class TaggedVms(CloudCreate, Tags):
         counted, now = self.counted(), time.time()
         labels = sorted(label for label, makers in _makers(counted).items() if not counted.get(label)
                         and all(marks.abandoned(marks.decode(maker.split(':')[1]), now) for maker in makers))
-        return [Left(kind={'group': 'security group'}.get(_kind(label), _kind(label)),
-                     name=names_of(_kind(label), [label])[0], detail='made for VMs that are not there', native=label)
-                for label in labels]
+        return [Left(kind=GROUP if _kind(label) == 'group' else _kind(label), name=names_of(_kind(label), [label])[0],
+                     detail='made for VMs that are not there', native=label) for label in labels]
 
     def drop_left(self, left: Left) -> None:
         if isinstance(left.native, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from hcloud import APIException, Client
@@ -24,7 +24,6 @@ from kvirt.shapes import CostItem, Flavor
 from kvirt.spec import VmSpec
 from kvirt.version import __version__
 
-T = TypeVar('T')
 Native = Any
 """A thing as the vendor's client has it."""
 
@@ -206,9 +205,9 @@ class Account(CloudAccount, s3.KeyedBuckets):
     def is_busy(self, error: Exception) -> bool:
         return isinstance(error, APIException) and error.code in _BUSY
 
-    def patiently(self, what: str, call: Callable[[], T]) -> T:
-        """Return what *call* answers, once the platform is through with what else it does to the thing."""
-        return self.insist(call, what)
+    def carry_out(self, what: str, call: Callable[[], Native]) -> None:
+        """Ask for an action once the platform is through with what else it does to the thing, and wait until it is done."""
+        self.done(self.insist(call, what))
 
     def gone(self, thing: Native) -> None:
         """Delete a thing that was found a moment ago, as soon as the platform lets go of it. If it is gone, fine."""

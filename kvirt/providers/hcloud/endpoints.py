@@ -37,10 +37,10 @@ class Addresses(Floating, Account):
         self.gone(address.native)
 
     def assign_address(self, address: Address, machine: Machine) -> None:
-        self.done(self.patiently(f'attaching {address.name}', lambda: address.native.assign(machine.native)))
+        self.carry_out(f'attaching {address.name}', lambda: address.native.assign(machine.native))
 
     def unassign_address(self, address: Address) -> None:
-        self.done(self.patiently(f'detaching {address.name}', address.native.unassign))
+        self.carry_out(f'detaching {address.name}', address.native.unassign)
 
 
 class Dns(CloudDns, Account):
@@ -62,7 +62,7 @@ class Dns(CloudDns, Account):
 
     def drop_record(self, zone: Zone, record: Record) -> None:
         with suppress(NotFound):
-            self.done(self.patiently(f'deleting record {record.name}', record.native.delete_rrset).action)
+            self.done(self.insist(record.native.delete_rrset, f'deleting record {record.name}').action)
 
 
 class LoadBalancers(CloudBalancers, Dns):
@@ -97,7 +97,7 @@ class LoadBalancers(CloudBalancers, Dns):
     def add_member(self, balancer: Balancer, vm: Machine) -> None:
         if vm.id not in balancer.vms:
             target = _target(vm, internal=not balancer.native.public_net.enabled)
-            self.done(self.patiently(f'adding VM {vm.name}', lambda: balancer.native.add_target(target)))
+            self.carry_out(f'adding VM {vm.name}', lambda: balancer.native.add_target(target))
 
     def serve_ports(self, balancer: Balancer, ports: Sequence[int]) -> None:
         for port in ports:

@@ -9,7 +9,7 @@ from hcloud.networks.domain import NetworkRoute, NetworkSubnet
 
 from kvirt import units
 from kvirt.base import unsupported, waits
-from kvirt.errors import Conflict, InvalidInput, NotSupported
+from kvirt.errors import Conflict, InvalidInput
 from kvirt.providers.families import marks, networks
 from kvirt.providers.families.cards import find_cards
 from kvirt.providers.families.networks import Member, Network
@@ -27,14 +27,13 @@ class Networks(networks.Networks, Subnets, Storage):
     network_settings: ClassVar[Sequence[str]] = SETTINGS
     network_changes: ClassVar[Sequence[str]] = SETTINGS
     network_prefix: ClassVar[int | None] = 24
+    refused_of_networks: ClassVar[Mapping[str, str]] = {
+        'no dhcp': f'{PLATFORM} gives out the addresses of its networks itself',
+        'nat': f'a network of {PLATFORM} never has NAT'}
     subnet_settings: ClassVar[Sequence[str]] = ('network', 'network_zone')
 
     def read_networks(self) -> Iterator[Network]:
         return map(mapping.network, self.conn.networks.get_all())
-
-    def check_network(self, dhcp: bool | None, nat: bool | None, domain: str | None) -> None:
-        if dhcp is False:
-            raise NotSupported(f'{PLATFORM} gives out the addresses of its networks itself')
 
     def make_network(self, name: str, cidr: str | None, fields: Mapping[str, str], settings: Mapping[str, Any]) -> None:
         """Make a network with one subnet of all its addresses, which the first one that is asked for takes the place of."""
@@ -61,13 +60,6 @@ class Networks(networks.Networks, Subnets, Storage):
         if 'protected' in settings:
             self.done(native.change_protection(delete=bool(settings['protected'])))
 
-    @waits
-    def _update_network(self, name: str, dhcp: bool | None, nat: bool | None, domain: str | None, plan: str | None,
-                        overrides: Mapping[str, Any]) -> None:
-        if nat:
-            raise NotSupported(f'a network of {PLATFORM} never has NAT')
-        super()._update_network(name, dhcp, nat, domain, plan, overrides)
-
     def drop_network(self, network: Network) -> None:
         self.gone(network.native)
 
@@ -91,7 +83,7 @@ class Networks(networks.Networks, Subnets, Storage):
         server, native = self.server(name), self.get('network', self.conn.networks, network)
         if server.private_net_for(native):
             raise Conflict(f'VM {name} has a card on network {network} already')
-        self.done(self.patiently(f'connecting VM {name}', lambda: server.attach_to_network(native)))
+        self.carry_out(f'connecting VM {name}', lambda: server.attach_to_network(native))
         card = self.conn.servers.get_by_id(server.id).private_net_for(native)
         return {'mac': card.mac_address.lower(), 'ip': card.ip} if card else None
 
@@ -105,7 +97,7 @@ class Networks(networks.Networks, Subnets, Storage):
         self._disconnect(server, card.network)
 
     def _disconnect(self, server: Native, network: Native) -> None:
-        self.done(self.patiently(f'disconnecting VM {server.name}', lambda: server.detach_from_network(network)))
+        self.carry_out(f'disconnecting VM {server.name}', lambda: server.detach_from_network(network))
 
     _update_nic = unsupported('a card of Hetzner Cloud belongs to its network: delete it, and add another')
 
@@ -131,7 +123,7 @@ class Networks(networks.Networks, Subnets, Storage):
         if whole and not self._on_network(native, native.ip_range):
             self.done(native.delete_subnet(whole))
         wanted = NetworkSubnet(cidr, 'cloud', settings.get('network_zone') or self.zones[self.usual_place])
-        self.done(self.patiently(f'making subnet {name}', lambda: native.add_subnet(wanted)))
+        self.carry_out(f'making subnet {name}', lambda: native.add_subnet(wanted))
         self.relabel(native, **{label(cidr): name, label(cidr, 'plan'): fields['plan']})
 
     def change_subnet(self, subnet: Subnet, fields: Mapping[str, str]) -> None:
@@ -144,7 +136,7 @@ class Networks(networks.Networks, Subnets, Storage):
 
     def drop_subnet(self, subnet: Subnet) -> None:
         network, native = subnet.native
-        self.done(self.patiently(f'deleting subnet {subnet.name}', lambda: network.delete_subnet(native)))
+        self.carry_out(f'deleting subnet {subnet.name}', lambda: network.delete_subnet(native))
         self.relabel(network, **{label(subnet.cidr): None, label(subnet.cidr, 'plan'): None})
 
 

@@ -48,8 +48,8 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
         return self._made_volume(wanted, server=machine.native)
 
     def _made_volume(self, wanted: NewVolume, **where: Native) -> Volume:
-        made = self.patiently(f'making volume {wanted.name}', lambda: self.conn.volumes.create(
-            wanted.size, wanted.name, marks.to_labels(wanted.fields), **where))
+        made = self.insist(lambda: self.conn.volumes.create(
+            wanted.size, wanted.name, marks.to_labels(wanted.fields), **where), f'making volume {wanted.name}')
         self.done(made.action, *made.next_actions)
         return mapping.volume(made.volume)
 
@@ -57,12 +57,12 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
         self.gone(volume.native)
 
     def attach_volume(self, volume: Volume, machine: Machine) -> Volume:
-        self.done(self.patiently(f'attaching volume {volume.name}', lambda: volume.native.attach(machine.native)))
+        self.carry_out(f'attaching volume {volume.name}', lambda: volume.native.attach(machine.native))
         return volume
 
     def detach_volume(self, volume: Volume) -> None:
         with suppress(NotFound):
-            self.done(self.patiently(f'detaching volume {volume.name}', volume.native.detach))
+            self.carry_out(f'detaching volume {volume.name}', volume.native.detach)
 
     def grow_volume(self, volume: Volume, size: int) -> None:
         self.done(volume.native.resize(size))
@@ -122,4 +122,4 @@ class Storage(blocks.Blocks, Snapshots, CloudImages, Account):
         server = machine.native
         self.done(server.rebuild(sdk_images.Image(name=snapshot.id)).action)
         if machine.status == 'stopped':
-            self.done(self.patiently(f'stopping VM {machine.name}', server.power_off))
+            self.carry_out(f'stopping VM {machine.name}', server.power_off)

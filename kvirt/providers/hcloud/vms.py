@@ -112,9 +112,9 @@ class Vms(CloudCreate, Shared, Storage, Dns, CloudVms):
         if not draft.needs.iso:
             return
         server = machine.native
-        self.done(self.patiently(f'inserting an ISO into VM {draft.name}', lambda: server.attach_iso(draft.needs.iso)))
+        self.carry_out(f'inserting an ISO into VM {draft.name}', lambda: server.attach_iso(draft.needs.iso))
         if draft.spec.start:
-            self.patiently(f'starting VM {draft.name}', server.power_on)
+            self.insist(server.power_on, f'starting VM {draft.name}')
         self.relabel(server, **{marks.MAKER: None})
 
     def marked(self, request: str | None = None) -> list[Machine]:
@@ -163,7 +163,7 @@ class Vms(CloudCreate, Shared, Storage, Dns, CloudVms):
         machine.native.reboot()
 
     def halt_vm(self, machine: Machine) -> None:
-        self.done(self.patiently(f'stopping VM {machine.name}', machine.native.power_off))
+        self.carry_out(f'stopping VM {machine.name}', machine.native.power_off)
 
     def rename_vm(self, machine: Machine, new: str) -> None:
         machine.native.update(name=new)
@@ -171,8 +171,7 @@ class Vms(CloudCreate, Shared, Storage, Dns, CloudVms):
     def resize_vm(self, machine: Machine, flavor: str) -> None:
         """Change the type. The disk stays as it is, so the way back is open."""
         kind = ServerType(name=flavor)
-        self.done(self.patiently(f'changing VM {machine.name}',
-                                 lambda: machine.native.change_type(kind, upgrade_disk=False)))
+        self.carry_out(f'changing VM {machine.name}', lambda: machine.native.change_type(kind, upgrade_disk=False))
 
     @waits
     def _update_iso(self, name: str, iso: str | None) -> None:
@@ -189,4 +188,4 @@ class Vms(CloudCreate, Shared, Storage, Dns, CloudVms):
     def drop_vm(self, machine: Machine) -> None:
         """Delete a server, and return when it is gone."""
         with suppress(NotFound):
-            self.done(self.patiently(f'deleting VM {machine.name}', machine.native.delete))
+            self.carry_out(f'deleting VM {machine.name}', machine.native.delete)

@@ -84,12 +84,16 @@ class Growth(Snapshots):
     def _balloon(self, native: libvirt.virDomain, memory: int) -> None:
         """Have a guest give memory back, or take it again. Conflict when it does not, and then nothing has changed."""
         had = _held(native)
-        native.setMemoryFlags(memory * 1024, _LIVE)
-        try:
-            until(lambda: _held(native) == memory, what=f'memory of VM {native.name()}', timeout=self.let_go_seconds,
+
+        def follows(wanted: int) -> None:
+            native.setMemoryFlags(wanted * 1024, _LIVE)
+            until(lambda: _held(native) == wanted, what=f'memory of VM {native.name()}', timeout=self.let_go_seconds,
                   interval=0.2)
+        try:
+            follows(memory)
         except TimedOut:
-            native.setMemoryFlags(had * 1024, _LIVE)
+            with contextlib.suppress(TimedOut):
+                follows(had)
             raise Conflict(f'the guest of VM {native.name()} does not change its memory from {had} to {memory} MiB',
                            hint='Wait until it has booted, or stop it first') from None
 

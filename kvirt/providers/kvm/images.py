@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
@@ -89,7 +88,8 @@ class Images(Storage):
         from kvirt.providers.kvm.arrivals import Arrival  # not for a list of VMs
         where = self.pool(pool)
         arrival = Arrival(url, name, size)
-        if self.find_volume(arrival.name, where.name()) is not None:
+        self.refresh(where)  # libvirt goes on to show a file that was removed by hand
+        if self.find_volume(arrival.name, where.name(), refresh=False) is not None:
             return {'image': arrival.name, 'found': True}
         folder = self._writable_folder(where)
         kept = Path(self.home, 'downloads') if self.home else None
@@ -98,7 +98,7 @@ class Images(Storage):
                 Undo().translating(self.translate) as undo:
             if folder is not None:
                 arrival.place(folder)
-                undo.add(f'image {arrival.name}', lambda: (folder / arrival.name).unlink(missing_ok=True))
+                undo.add(f'image {arrival.name}', lambda: self._take_out(where, folder / arrival.name))
                 self.refresh(where)
             else:
                 with arrival.unpacked() as content:
@@ -126,24 +126,23 @@ class Images(Storage):
         """Send *content* through libvirt, for pools that this process can't write to."""
         part, length = f'.{final}.part', content.stat().st_size
         self._need_room(pool, f'image {final}', length)
-        self.remove_volume(pool.name(), part)
-        with self._removing(pool.name(), part), content.open('rb') as source:
-            volume = pool.createXML(domain.to_text(volume_element(part, length, 'raw')), 0)
+        self.remove_volume(pool.name(), part)  # of one that was killed
+        undo.add(f'volume {part}', lambda: self.remove_volume(pool.name(), part))
+        volume = pool.createXML(domain.to_text(volume_element(part, length, 'raw')), 0)
+        with content.open('rb') as source:
             self.upload(volume, source, length, progress)
-            self.refresh(pool)
-            volume = self.get_volume(part, pool.name())
-            form = diskfile.read(content, final).form
-            if self.find_volume(final, pool.name()) is not None:
-                raise AlreadyExists(f'image {final} exists in pool {pool.name()}')
-            undo.add(f'image {final}', lambda: self.remove_volume(pool.name(), final))
-            pool.createXMLFrom(domain.to_text(volume_element(final, volume.info()[1], form)), volume, 0)
+        self.refresh(pool)
+        volume = self.get_volume(part, pool.name())
+        form = diskfile.read(content, final).form
+        if self.find_volume(final, pool.name()) is not None:
+            raise AlreadyExists(f'image {final} exists in pool {pool.name()}')
+        undo.add(f'image {final}', lambda: self.remove_volume(pool.name(), final))
+        pool.createXMLFrom(domain.to_text(volume_element(final, volume.info()[1], form)), volume, 0)
+        self.remove_volume(pool.name(), part)
 
-    @contextlib.contextmanager
-    def _removing(self, pool: str, name: str) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self.remove_volume(pool, name)
+    def _take_out(self, pool: libvirt.virStoragePool, file: Path) -> None:
+        file.unlink(missing_ok=True)
+        self.refresh(pool)  # which libvirt would go on to show
 
     def _delete_image(self, image: str, pool: str | None = None) -> None:
         volume = self.get_image(image, pool)

@@ -415,8 +415,13 @@ def volume_element(name: str, size: int, form: str | None, *, allocation: int | 
 
 
 def below(volume: libvirt.virStorageVol) -> str | None:
-    """Return the path of what *volume* is a thin clone of, None when it stands alone."""
-    return ET.fromstring(volume.XMLDesc()).findtext('backingStore/path')
+    """Return the path of what *volume* is a thin clone of, None when it stands alone, or went away meanwhile."""
+    try:
+        return ET.fromstring(volume.XMLDesc()).findtext('backingStore/path')
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+            raise
+        return None
 
 
 def volume_format(volume: libvirt.virStorageVol) -> str:

@@ -437,12 +437,15 @@ def test_the_host_on_the_way_is_the_one_that_is_named(server: Server, hosts: Pat
     for wrong, words in ((replace(jump, known_hosts=str(changed)), f'another ssh host key than the one in {changed}:1'),
                          (replace(jump, known_hosts='/dev/null'), 'the ssh host key of 127.0.0.1 is not known'),
                          (replace(jump, identity=str(keypair(tmp_path / 'other'))), '127.0.0.1 lets nobody in by ssh')):
-        with pytest.raises(Unauthorized, match=words):
-            ssh.run(replace(server.target, jump=wrong), hosts, 'true')
+        for attempt in (lambda target: ssh.run(target, hosts, 'true'), ssh.fetch_host_key):
+            with pytest.raises(Unauthorized, match=words):
+                attempt(replace(server.target, jump=wrong))
     for way, port, words in ((replace(jump, port=free_port()), server.port, '127.0.0.1 failed: connect to host .* refused'),
                              (jump, free_port(), '127.0.0.1 failed: channel 0: .* Connection refused')):
         with pytest.raises(Unavailable, match=words):
             ssh.run(replace(server.target, jump=way, port=port), hosts, 'true')
+    with pytest.raises(Unavailable, match='ssh on 127.0.0.1 does not answer'):
+        ssh.fetch_host_key(replace(server.target, jump=jump, port=free_port()))
 
 
 def test_a_program_that_is_ssh_with_these_options(server: Server, jump: Jump, tmp_path: Path) -> None:

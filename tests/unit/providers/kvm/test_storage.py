@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 from pathlib import Path
 
+import libvirt
 import pytest
 
 from kvirt.providers.kvm import Kvirt, domain
-from kvirt.providers.kvm.storage import volume_element
+from kvirt.providers.kvm.storage import below, volume_element
 
 BARE = {'cloudinit': False, 'pool': 'default-pool', 'disks': [1], 'start': False}
 SCHEMAS = Path('/usr/share/libvirt/schemas')
@@ -68,3 +70,30 @@ def test_what_is_the_root_of_a_thin_clone_is_not_deleted(kvm):
     for refused in (kvm.delete_disk(None, 'root'), kvm.delete_image('root')):
         assert refused['error'] == 'Conflict' and 'clone' in refused['reason']
     kvm.delete_disk(None, 'clone').expect()
+
+
+def test_a_volume_that_went_away_meanwhile_stands_on_nothing(kvm):
+    kvm.create_disk('root', 1, pool='default-pool').expect()
+    gone = kvm.get_volume('root')
+    kvm.delete_disk(None, 'root', pool='default-pool').expect()
+    assert below(gone) is None
+
+
+def test_a_pool_that_can_not_be_read_hides_no_image(kvm, monkeypatch, caplog):
+    """As libvirt has it of a pool whose folder, or server, is gone. kcli asked it for ever."""
+    kvm.create_pool('broken', '/broken').expect()
+    monkeypatch.setattr(kvm, 'refresh', functools.partial(_refresh, kvm.refresh))
+    try:
+        assert kvm.create('web', **BARE, image='absent')['error'] == 'NotFound'
+        assert 'pool broken can not be read' in caplog.text
+        kvm.create_disk('root', 1, pool='default-pool').expect()
+        assert kvm.volumes() == ['root']
+        assert kvm.delete_image('root').ok
+    finally:
+        kvm.delete_pool('broken').expect()
+
+
+def _refresh(real, pool):
+    if pool.name() == 'broken':
+        raise libvirt.libvirtError("cannot open directory '/broken': No such file or directory")
+    real(pool)
