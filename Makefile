@@ -38,6 +38,9 @@ site: $(VENV)/ready ## Build the site of the documentation in build/site; a warn
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # with --quiet, warnings are not even counted
 	$(BIN)/python extras/check_links.py build/site
 
+check-images: $(VENV)/ready ## Ask the vendors if the well-known images and their checksums are where the table says
+	$(BIN)/python extras/check_images.py $(ARGS)
+
 lint: $(VENV)/ready ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/mypy
 
@@ -51,5 +54,5 @@ $(VENV)/ready: setup.py kvirt/providers/catalog.py
 	@extras/quickstart/python-setup $(PYTHON) $(VENV) all,test
 	@touch $@
 
-.PHONY: help quickstart test e2e slow bench golden docs site lint live clean
+.PHONY: help quickstart test e2e slow bench golden docs site check-images lint live clean
 .DEFAULT_GOAL := help

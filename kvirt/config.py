@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kvirt import redact
-from kvirt.base.options import decode_options, meta_of
+from kvirt.base.options import decode_options, meant, meta_of
 from kvirt.copies import DISTINCT, copy_names, copy_values
 from kvirt.decode import field_types
-from kvirt.errors import AlreadyExists, InvalidInput, KvirtError, NotFound, Problem, Unavailable
+from kvirt.errors import AlreadyExists, InvalidInput, KvirtError, NotFound, Problem, Unauthorized, Unavailable
 from kvirt.keywords import table
 from kvirt.names import did_you_mean, safe_name
 from kvirt.parallel import in_parallel
@@ -60,6 +59,7 @@ class Kconfig(Reach, Plans):
                  zone: str | None = None, namespace: str | None = None, resource_group: str | None = None,
                  settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+        self.settings.check_defaults()
         self.debug = debug
         self.clients = self.settings.select(client)
         if not self.clients:
@@ -117,11 +117,9 @@ class Kconfig(Reach, Plans):
         usable = [member for member in members if member.enabled and member.type != 'group']
         if not usable:
             raise NotFound(f'group {client.name} has no enabled member')
-        if client.algorithm == 'random':
-            return random.choice(usable)
-        counts = {member.name: sum(row['status'] == 'running' for row in self.for_client(member.name).k.list())
-                  for member in usable}
-        return min(usable, key=lambda member: counts[member.name])
+        from kvirt.groups import choose
+        names = [member.name for member in usable]
+        return self.settings.client(choose(client.name, names, client.algorithm, self.for_client))
 
     def _connect(self) -> Any:
         provider = registry.load(self._section.type)
@@ -132,7 +130,8 @@ class Kconfig(Reach, Plans):
         connected = provider(**options)
         if getattr(connected, 'conn', True) is None:
             reason = getattr(connected, 'unreachable', None) or 'the backend can not be reached'
-            raise Unavailable(f'client {self.client}: {reason}')
+            kind = Unauthorized if getattr(connected, 'rejected', False) else Unavailable
+            raise kind(f'client {self.client}: {reason}')
         return connected
 
     def options(self, provider: type[Any]) -> dict[str, Any]:
@@ -142,7 +141,7 @@ class Kconfig(Reach, Plans):
         known = set(field_types(struct)) if struct else set(inspect.signature(provider).parameters)
         mine = {key: self.settings.expand(value, name, key) for key, value in section.items() if key in known}
         mine.update({key: value for key, value in self._given.items() if key in known})
-        problems = [Problem(f"unknown key '{key}' in client {name}{did_you_mean(key, [*known, *GENERIC, *KEYWORDS])}",
+        problems = [Problem(f"unknown key '{key}' in client {name}{meant(struct, key, [*known, *GENERIC, *KEYWORDS])}",
                             self.settings.where(name, key))
                     for key in section if key not in known and key not in GENERIC and not is_keyword(key)]
         if problems and not self.settings.compat:
@@ -187,7 +186,8 @@ class Kconfig(Reach, Plans):
 
     def layers(self) -> list[Layer]:
         """Return what the configuration says of all VMs of this client, as layers."""
-        return self.settings.layers(self._section, frozenset(KEYWORDS))
+        useless = SPECIAL - getattr(self.provider, 'honours', SPECIAL)
+        return self.settings.layers(self._section, frozenset(KEYWORDS), useless)
 
     def decoded(self, name: str, merged: Merged, basedir: str | Path) -> tuple[dict[str, Any], dict[str, Any], VmSpec]:
         """Return the keywords of VM *name*, the values that only its templates use, and the keywords decoded.
@@ -350,22 +350,19 @@ class Kconfig(Reach, Plans):
 
     def download_image(self, image: str | None = None, url: str | None = None, pool: str | None = None,
                        name: str | None = None, size: int | None = None, cmds: Sequence[str] = (),
-                       arch: str | None = None, progress: Callable[[int, int | None], None] | None = None) -> Result:
+                       arch: str | None = None, progress: Callable[[int, int | None], None] | None = None,
+                       checksum: str | None = None) -> Result:
         """Bring a well-known *image* (``debian12``), or the one at *url*, to *pool*, under *name* or its own name."""
         from kvirt.guest import images
         try:
             provider = self.k
             if not url:
-                known = images.find(image or '', arch or getattr(provider, 'arch', None) or 'x86_64')
-                if known is None:
-                    raise NotFound(f"there is no well-known image '{image}'{did_you_mean(image or '', images.names())}",
-                                   hint='Any other one can be had with its URL')
-                known = images.current(known)
+                known = images.current(images.need(image or '', arch or getattr(provider, 'arch', None) or 'x86_64'))
                 url, name = known.url, name or known.file or None
         except KvirtError as error:
             return Result.failure(error)
         return Result.of(provider.add_image(url, pool=pool, short=image, cmds=cmds, name=name, size=size,
-                                            progress=progress))
+                                            progress=progress, checksum=checksum))
 
     def _context(self, provider: Any, extra: Mapping[str, Any], basedir: str | Path) -> dict[str, Any]:
         """Return what ``create`` of our own providers takes beside keywords; one in kcli's manner takes overrides."""

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from kvirt import yamlfile
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Problem, QuotaExceeded
@@ -37,8 +38,7 @@ _THEIRS = ('baremetal_hosts', 'bmc_user', 'bmc_password', 'cluster_baremetal_res
 _MOST = 65536
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What a VM takes from pools: its name, and the addresses of cards by their index."""
 
     name: str | None = None

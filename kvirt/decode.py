@@ -6,6 +6,7 @@ import functools
 import types
 import typing
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
@@ -84,6 +85,35 @@ def decode(struct: type[S], values: Mapping[str, Any], *, what: str, where: Plac
     if problems:
         raise InvalidInput(problems)
     return struct(**good)
+
+
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """The parser of a list whose entries are mappings, or a shorthand that becomes one.
+
+    ``aliases`` are other words for keys.
+    """
+
+    struct: type[msgspec.Struct]
+    kind: str
+    shorthand: Callable[[Any], dict[str, Any]]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, value: Any) -> tuple[Any, ...]:
+        """Read one entry, or a list of them."""
+        entries = value if isinstance(value, (list, tuple)) else [value]
+        problems: list[Problem] = []
+        decoded = []
+        for index, entry in enumerate(entries):
+            try:
+                mapping = entry if isinstance(entry, Mapping) else self.shorthand(entry)
+                decoded.append(decode(self.struct, {self.aliases.get(key, key): item for key, item in mapping.items()},
+                                      what=f'key of {self.kind}'))
+            except InvalidInput as error:
+                problems.extend(Problem(f'entry {index}: {problem.message}') for problem in error.problems)
+        if problems:
+            raise InvalidInput(problems)
+        return tuple(decoded)
 
 
 def plain(error: msgspec.ValidationError) -> str:

@@ -84,6 +84,7 @@ def _tried(name: str, check: Here, settings: Settings) -> Iterator[Finding]:
 
 def configuration(settings: Settings) -> Iterator[Finding]:
     """The files of the configuration can be read, all of them."""
+    settings.check_defaults()
     settings.profiles()
     ConfPools(settings).all()
     clients = len(settings.clients())

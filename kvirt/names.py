@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable
@@ -59,5 +58,6 @@ def _any_of(words: list[str]) -> str:
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return ``, did you mean 'x'?`` for the most likely of *choices*, or an empty string."""
+    import difflib  # only what was misspelled needs it
     close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
     return f", did you mean '{close[0]}'?" if close else ''

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TypeVar
 
 A = TypeVar('A')
@@ -19,6 +18,7 @@ def in_parallel(items: Iterable[A], work: Callable[[A], B], *, workers: int = 4)
     things = list(items)
     if len(things) < 2:
         return [work(thing) for thing in things]
+    from concurrent.futures import CancelledError, ThreadPoolExecutor  # one thing alone is done without
     stopped = threading.Event()
 
     def guarded(thing: A) -> B:

@@ -115,7 +115,7 @@ class Preview:
         disks, pools = [], self._can('list_pools')
         for index, disk in enumerate(spec.disks):
             own = flavor.get('disk') if index == 0 and (disk.size is None or not pools) else None
-            told = {'size': own or spec.disk_size(disk), 'name': disk.name,
+            told = {'size': None if disk.existing else own or spec.disk_size(disk), 'name': disk.volume,
                     'pool': disk.pool or spec.pool if pools else None,
                     'image': disk.image or (spec.image if index == 0 else None)}
             disks.append({key: value for key, value in told.items() if value is not None})

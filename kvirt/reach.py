@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kvirt.errors import Conflict, InvalidInput, KvirtError, NotFound, NotSupported
+from kvirt.errors import Conflict, InvalidInput, KvirtError, NotFound, NotSupported, TimedOut
 from kvirt.result import Result
 from kvirt.settings import Client, Settings
 from kvirt.spec import VmSpec
 
+if TYPE_CHECKING:
+    from kvirt.guest.jump import Jump
+
 _LOOK_AGAIN = 15.0
-"""Seconds between looks at whether a VM that is waited for still runs."""
+"""Seconds between looks at whether a VM that is waited for still runs, where the platform does not tell of it."""
+
+_TO_BE_SAFE = 30.0
+"""Seconds between looks at what one is rung for when it changes."""
 
 Tick = Callable[[str, float], None]
 """Told what is waited for, and the seconds gone by."""
@@ -51,42 +58,68 @@ class Reach:
     def _waited(self, name: str, spec: VmSpec | None, k: Any, tick: Tick | None, basedir: str | Path,
                 identity: str | None) -> Result:
         from kvirt.guest import ssh
-        from kvirt.wait import SYSTEM, StatusBoard, until
+        from kvirt.wait import StatusBoard, until
         provider, spec = k or self.k, spec or VmSpec()
-        deadline = SYSTEM.now() + spec.wait_seconds
-
-        seen = [SYSTEM.now()]
-
-        def told(what: str) -> Callable[[float], None]:
-            def each(gone: float) -> None:
-                if tick:
-                    tick(what, gone)
-                if SYSTEM.now() - seen[0] > _LOOK_AGAIN:  # a guest that died does not answer; its host knows
-                    seen[0] = SYSTEM.now()
-                    _address(provider, name)
-            return each
-
-        def left() -> float:
-            return max(1.0, deadline - SYSTEM.now())
-
         try:
-            if getattr(provider, 'pretends', False):
-                StatusBoard(provider).wait(name, {'running'}, timeout=left(), tick=told('status'))
-                return Result.success(name=name, ip=provider.ip(name))
-            if not provider.supports('ip'):
-                raise NotSupported(f'{self.type} does not tell addresses, so there is nothing to wait on')
-            until(lambda: _address(provider, name), what=f'VM {name} getting an address', timeout=left(),
-                  tick=told('address'))
-            target = self.ssh_target(name, k=provider, identity=identity or self._identity(spec))
-            ssh.wait_configured(target, self.known_hosts, timeout=left(), cmds=spec.cmds, tick=told('configuration'))
-            if spec.waitcommand:
-                ssh.wait_command(target, self.known_hosts, spec.waitcommand, timeout=left(), tick=told('command'))
-            for file in spec.finishfiles:
-                here = Path(basedir, Path(file.path).expanduser())
-                ssh.fetch(target, self.known_hosts, file.origin, here, timeout=left())
+            with _Vigil(provider, name, spec.wait_seconds, tick) as vigil:
+                if getattr(provider, 'pretends', False):
+                    StatusBoard(provider).wait(name, {'running'}, timeout=vigil.left(), tick=vigil.told('status'))
+                    return Result.success(name=name, ip=provider.ip(name))
+                if not provider.supports('ip'):
+                    raise NotSupported(f'{self.type} does not tell addresses, so there is nothing to wait on')
+                until(lambda: _address(provider, name), what=f'VM {name} getting an address', timeout=vigil.left(),
+                      clock=vigil.clock, tick=vigil.told('address'))
+                target = self.ssh_target(name, k=provider, identity=identity or self._identity(spec))
+                ssh.wait_configured(target, self.known_hosts, timeout=vigil.left(), cmds=spec.cmds, clock=vigil.clock,
+                                    tick=vigil.told('configuration'))
+                if spec.waitcommand:
+                    ssh.wait_command(target, self.known_hosts, spec.waitcommand, timeout=vigil.left(), clock=vigil.clock,
+                                     tick=vigil.told('command'))
+                for file in spec.finishfiles:
+                    here = Path(basedir, Path(file.path).expanduser())
+                    ssh.fetch(target, self.known_hosts, file.origin, here, timeout=vigil.left())
         except KvirtError as error:
             return Result.failure(error, name=name)
         return Result.success(name=name, ip=target.host)
+
+    def wait_status(self, names: Sequence[str], wanted: Collection[str], *, timeout: float,
+                    tick: Tick | None = None) -> dict[str, Result]:
+        """Wait until each of the VMs *names* has one of the *wanted* statuses, and return how that went, by name.
+
+        Beside the words of :data:`kvirt.shapes.STATUSES`, ``deleted`` is the one of a VM that does not exist. *timeout* is
+        in seconds, for all of them. *tick* is told what is waited for, and the seconds gone by. Where the platform tells of
+        changes it is asked only then. NotFound for a VM that does not exist, or went away; Conflict for one that failed
+        instead; TimedOut.
+        """
+        from kvirt.wait import Alarm, until
+        alarm = Alarm()
+        told = ' or '.join(sorted(wanted))
+        settled: dict[str, Result] = {}
+
+        def settle(name: str, status: str) -> None:
+            if status in wanted:
+                settled[name] = Result.success(name=name, status=status)
+            elif status == 'deleted':
+                settled[name] = Result.failure(NotFound(f'VM {name} does not exist on client {self.client}'), name=name)
+            elif status == 'failed':
+                settled[name] = Result.failure(Conflict(f'VM {name} failed, and will not be {told}'), name=name)
+
+        def look() -> bool:
+            known = {word: row['status'] for row in self.k.list() for word in (row.get('id'), row['name']) if word}
+            for name in set(names) - settled.keys():
+                settle(name, known.get(name, 'deleted'))
+            return settled.keys() >= set(names)
+
+        try:
+            with self.k.watching(alarm.ring):
+                until(look, what=told, timeout=timeout, interval=_TO_BE_SAFE, clock=alarm,
+                      tick=(lambda gone: tick(told, gone)) if tick else None)
+        except KvirtError as error:
+            for name in set(names) - settled.keys():
+                if isinstance(error, TimedOut):
+                    error = TimedOut(f'VM {name} was not {told} within {timeout:g} seconds')
+                settled[name] = Result.failure(error, name=name)
+        return {name: settled[name] for name in names}
 
     def _identity(self, spec: VmSpec) -> str | None:
         """Return the private key beside a public one that *spec* names by its file, None when ssh is to find its own."""
@@ -153,18 +186,35 @@ class Reach:
 
     def host_words(self) -> list[str]:
         """Return the words that run a command on the host of the client: none where that is this machine."""
-        host = getattr(self.k, 'host', None)
-        if not host or not getattr(self.k, 'remote', False):
-            return []
-        return ['ssh', '-T', '-o', 'BatchMode=yes', '--', str(host)]
+        provider = self.k
+        jump = self._host(provider) if getattr(provider, 'remote', False) else None
+        return jump.words('-T', '-o', 'BatchMode=yes') if jump else []
 
-    def _jump(self, provider: Any) -> str | None:
+    def _host(self, provider: Any) -> Jump | None:
+        """Return how ssh reaches the provider's own host, None where it has none but this machine."""
+        from kvirt.guest.jump import Jump
+        jump: Jump | None = getattr(provider, 'jump', None)
+        host = getattr(provider, 'host', None)
+        return Jump(str(host), 'root') if jump is None and host and getattr(provider, 'remote', True) else jump
+
+    def _jump(self, provider: Any) -> Jump | None:
         """Return the host to reach VMs over, where the client says ``tunnel``; the provider's own by default."""
+        from dataclasses import replace
+
+        from kvirt.guest.jump import Jump
         section = {**self.settings.defaults, **self._section.values}
-        if not section.get('tunnel'):
+        named, user, port = (section.get(f'tunnel{key}') for key in ('host', 'user', 'port'))
+        jump = Jump(str(named), 'root') if named else self._host(provider)
+        if jump is None or not section.get('tunnel'):
             return None
-        host = section.get('tunnelhost') or getattr(provider, 'host', None)
-        return f"{section.get('tunneluser', 'root')}@{host}:{section.get('tunnelport', 22)}" if host else None
+        return replace(jump, user=str(user) if user else jump.user, port=int(port) if port else jump.port)
+
+    def forward_words(self, host: str, port: int, local: int) -> list[str]:
+        """Return the words of ssh that bring *port* of *host*, as the client's own host knows it, to *local* here."""
+        jump = self._host(self.k)
+        if jump is None:
+            raise NotSupported(f'client {self.client} has no host of its own to go over')
+        return jump.words('-N', '-T', '-o', 'ExitOnForwardFailure=yes', '-L', f'127.0.0.1:{local}:{host}:{port}')
 
     @property
     def known_hosts(self) -> Path:
@@ -179,6 +229,48 @@ class Reach:
         """Record the ssh host key of a VM (its ``id`` and ``name``), so that the first connection is already verified."""
         from kvirt.guest import hostkeys
         hostkeys.pin(self.known_hosts, self.ssh_alias(known), public_key)
+
+
+class _Vigil:
+    """The wait for one guest: what time is left for it, and looks at whether its VM still runs.
+
+    A guest that died does not answer, but its host knows; of most platforms it has to be asked now and then.
+    """
+
+    def __init__(self, provider: Any, name: str, seconds: float, tick: Tick | None) -> None:
+        from kvirt.wait import Alarm
+        self.clock = Alarm()
+        self._provider, self._name, self._tick = provider, name, tick
+        self._deadline = self.clock.now() + seconds
+        self._looked = self.clock.now()
+        self._changed = False
+        self._watching = ExitStack()
+
+    def __enter__(self) -> _Vigil:
+        if getattr(self._provider, 'tells_of_changes', False):
+            self._watching.enter_context(self._provider.watching(self._ring))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._watching.close()
+
+    def _ring(self) -> None:
+        self._changed = True
+        self.clock.ring()
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return max(1.0, self._deadline - self.clock.now())
+
+    def told(self, what: str) -> Callable[[float], None]:
+        """Return what a wait for *what* tells the seconds gone by."""
+        def each(gone: float) -> None:
+            if self._tick:
+                self._tick(what, gone)
+            if self._changed or self.clock.now() - self._looked > _LOOK_AGAIN:
+                self._looked, self._changed = self.clock.now(), False
+                _address(self._provider, self._name)
+        return each
 
 
 def _address(provider: Any, name: str) -> str | None:

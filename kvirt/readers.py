@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any
 
 from kvirt import units
@@ -38,6 +39,28 @@ def one_address(value: Any) -> str:
 def addresses(value: Any) -> tuple[str, ...]:
     """Read a list of IP addresses, or one text with commas."""
     return tuple(str(units.address(part)) for part in comma_texts(value))
+
+
+def huge_pages(value: Any) -> int | None:
+    """Read the size of huge pages, in KiB: 0 is the host's own, None none at all."""
+    if isinstance(value, bool) or str(value).lower() in ('true', 'false'):
+        return 0 if str(value).lower() == 'true' else None
+    return units.size_bytes(value, 'M') // 1024
+
+
+def pci_addresses(value: Any) -> tuple[str, ...]:
+    """Read addresses of PCI devices, with or without the domain in front."""
+    found = tuple(text.lower() if text.count(':') > 1 else f'0000:{text.lower()}' for text in texts(value))
+    for text in found:
+        if not re.fullmatch(r'[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]', text):
+            raise InvalidInput(f"{text.removeprefix('0000:')!r} is not the address of a PCI device",
+                               hint='Write it as lspci does: 01:00.0')
+    return found
+
+
+def words(value: Any) -> tuple[str, ...]:
+    """Read a list of texts, or one text that a shell would make words of."""
+    return tuple(shlex.split(value)) if isinstance(value, str) else texts(value)
 
 
 def rules(value: Any) -> tuple[Rule, ...]:

@@ -6,6 +6,7 @@ read instead, so that a user of kcli starts with what they have; nothing is ever
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shlex
@@ -26,6 +27,12 @@ GENERIC = ('type', 'enabled', 'client', 'profiles', 'flavors', 'confpools', 'clu
            'vmrules')
 """Keys of a section that are neither an option of a provider nor a keyword of a VM."""
 
+KCLIS = frozenset("""ansible asyncwait bmc_model bmc_password bmc_user confpool containerclient containerengine extra_iso
+    floppy guestid ippool jenkinsmode k8s mailfrom mailserver mailto namepool notify notifycmd notifymethods notifyscript
+    pcidevices planview playbook pushbullettoken redfish_iso reservehost rhnactivationkey rhnorg rhnpassword rhnpool
+    rhnregister rhnserver rhnunregister rhnuser slackchannel slacktoken unplugcd vmrules_strict yamlinventory""".split())  # noqa: SIM905
+"""Keys that mean something to kcli in section ``default``, and nothing there to us."""
+
 BUILT_IN = {'fake': 'fake', 'local': 'kvm'}
 """Clients that need no configuration, and the provider of each. Providers are clients by their own name as well."""
 
@@ -35,6 +42,9 @@ PROVIDERS = {name: entry.name for entry in CATALOG for name in (entry.name, *ent
 _VARIABLE = re.compile(r'\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}')
 _ADHOC = re.compile(r'(?:(?P<user>[A-Za-z0-9_.-]+)@)?(?P<host>[A-Za-z0-9.:_-]+)')
 _LOCAL_SOCKETS = ('/run/libvirt/libvirt-sock', '/var/run/libvirt/libvirt-sock', '/run/libvirt/virtqemud-sock')
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,7 @@ class Settings:
         chosen = home or (Path(self.environ['KVIRT_HOME']) if self.environ.get('KVIRT_HOME') else None)
         self.home = (chosen or Path.home() / '.kvirt').expanduser()
         self._kcli = None if chosen else Path.home() / '.kcli'
+        self._warned = False
         self.reload()
 
     def reload(self) -> None:
@@ -202,12 +213,31 @@ class Settings:
 
     # values
 
-    def layers(self, client: Client, keywords: frozenset[str]) -> list[Layer]:
-        """Return what the ``default`` section and *client*'s own say of VMs, as layers."""
+    def check_defaults(self) -> None:
+        """Raise InvalidInput for keys of section ``default`` that mean nothing; in kcli's own file they are warned of."""
+        from kvirt.spec import KEYWORDS, is_keyword
+        problems = [Problem(f"kcli's key '{key}' is not supported in section default" if key in KCLIS else
+                            f"unknown key '{key}' in section default{did_you_mean(key, [*GENERIC, *KEYWORDS])}",
+                            self.where('default', key))
+                    for key in self.defaults if key not in GENERIC and not is_keyword(key)]
+        if problems and not self.compat:
+            raise InvalidInput(problems)
+        for problem in problems if not self._warned else ():
+            log.warning('%s', problem)
+        self._warned = True
+
+    def layers(self, client: Client, keywords: frozenset[str], useless: frozenset[str] = frozenset()) -> list[Layer]:
+        """Return what the ``default`` section and *client*'s own say of VMs, as layers.
+
+        A default is no demand: there the *useless* keywords, which the platform does not honour, are left out.
+        """
         layers = []
         for name, section in (('default', self.defaults), (client.name, client.values)):
             values = {key: self.expand(value, name, key) for key, value in section.items()
                       if key in keywords or key.isupper()}
+            for key in useless & set(values) if name == 'default' else ():
+                del values[key]
+                log.info('%s: keyword %s is left out: it means nothing to %s', self.where(name, key), key, client.type)
             if values:
                 layers.append(Layer(f'section {name}', values, {key: self.where(name, key) for key in values}, common=True))
         return layers

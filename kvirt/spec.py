@@ -7,20 +7,32 @@ groups ``hardware`` and ``cloud`` are honoured by the providers that declare the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from kvirt import units
-from kvirt.decode import Place, decode, field_types, nowhere
+from kvirt.decode import Entries, Place, decode, field_types, nowhere
 from kvirt.errors import InvalidInput, Problem
 from kvirt.names import safe_name
-from kvirt.readers import addresses, comma_texts, content, one_address, one_mac, permissions, rules, texts
+from kvirt.readers import (
+    addresses,
+    comma_texts,
+    content,
+    huge_pages,
+    one_address,
+    one_mac,
+    pci_addresses,
+    permissions,
+    rules,
+    texts,
+    words,
+)
 from kvirt.shapes import Rule
 
 Bus = Literal['virtio', 'scsi', 'sata', 'ide', 'nvme', 'ssd']
+Cache = Literal['default', 'none', 'writethrough', 'writeback', 'directsync', 'unsafe']
 
 
 def doc(group: str, meaning: str, parse: Any = None) -> msgspec.Meta:
@@ -29,17 +41,27 @@ def doc(group: str, meaning: str, parse: Any = None) -> msgspec.Meta:
 
 
 class DiskSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A disk. In a plan: a number (GiB), a size (``20G``), the name of an existing volume, or a mapping of these keys."""
+    """A disk. In a plan: a number (GiB), a size (``20G``), the name of a volume, or a mapping of these keys."""
 
     size: Annotated[int | None, doc('disk', 'Size in GiB; the keyword disksize when absent', units.disk_gib)] = None
     pool: Annotated[str | None, doc('disk', "Storage pool; the VM's when absent")] = None
     thin: Annotated[bool | None, doc('disk', 'Allocate on write; the keyword diskthin when absent')] = None
     interface: Annotated[Bus | None, doc('disk', 'Bus; the keyword diskinterface when absent')] = None
     name: Annotated[str | None, doc('disk', 'Name of the volume; one that exists is attached and never deleted')] = None
+    existing: Annotated[str | None, doc('disk', 'Name of a volume that must exist; attached, and never deleted')] = None
     image: Annotated[str | None, doc('disk', 'Image that the disk is a clone of')] = None
+    format: Annotated[Literal['raw', 'qcow2'] | None, doc('disk', 'Format of the volume; qcow2 when thin and raw when not')] = None
+    cache: Annotated[Cache | None, doc('disk', 'How the hypervisor caches writes')] = None
+    discard: Annotated[Literal['unmap', 'ignore'] | None, doc('disk', 'What is done with blocks that the guest frees; unmap')] = None
+    shareable: Annotated[bool | None, doc('disk', 'Several VMs may have the disk; it is raw')] = None
     serial: Annotated[str | None, doc('disk', 'Serial number that the guest sees')] = None
     wwn: Annotated[str | None, doc('disk', 'World wide name, 16 hexadecimal digits')] = None
     default: Annotated[bool, doc('disk', "Set by defaults: this is the built-in root disk")] = False
+
+    @property
+    def volume(self) -> str | None:
+        """The name of the volume, by whichever key it was given."""
+        return self.existing or self.name
 
 
 class NetSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,38 +127,20 @@ class CpuPin(msgspec.Struct, frozen=True, kw_only=True):
     hostcpus: Annotated[str, doc('pin', 'Host CPUs: 0-3,5', str)]
 
 
+class NumaDistance(msgspec.Struct, frozen=True, kw_only=True):
+    """How far another NUMA node of the guest is: 10 is the node itself, 20 usual for its neighbour."""
+
+    id: int
+    value: Annotated[int, msgspec.Meta(ge=10, le=255)]
+
+
 class NumaCell(msgspec.Struct, frozen=True, kw_only=True):
     """A NUMA node of the guest. Memory is MiB."""
 
     id: int
     vcpus: Annotated[str, doc('numa', 'Virtual CPUs: 0-3,5', str)]
     memory: Annotated[int, doc('numa', 'Memory in MiB', units.memory_mib)]
-
-
-@dataclass(frozen=True, eq=False)
-class Entries:
-    """The parser of a list whose entries are mappings, or a shorthand that becomes one; ``aliases`` are other words for keys."""
-
-    struct: type[msgspec.Struct]
-    kind: str
-    shorthand: Callable[[Any], dict[str, Any]]
-    aliases: Mapping[str, str] = field(default_factory=dict)
-
-    def __call__(self, value: Any) -> tuple[Any, ...]:
-        """Read one entry, or a list of them."""
-        entries = value if isinstance(value, (list, tuple)) else [value]
-        problems: list[Problem] = []
-        decoded = []
-        for index, entry in enumerate(entries):
-            try:
-                mapping = entry if isinstance(entry, Mapping) else self.shorthand(entry)
-                decoded.append(decode(self.struct, {self.aliases.get(key, key): item for key, item in mapping.items()},
-                                      what=f'key of {self.kind}'))
-            except InvalidInput as error:
-                problems.extend(Problem(f'entry {index}: {problem.message}') for problem in error.problems)
-        if problems:
-            raise InvalidInput(problems)
-        return tuple(decoded)
+    siblings: tuple[NumaDistance, ...] = ()
 
 
 def _disk(entry: Any) -> dict[str, Any]:
@@ -253,22 +257,36 @@ class VmSpec(msgspec.Struct, frozen=True, kw_only=True):
     memoryhotplug: Annotated[bool, doc('hardware', 'Allow memory to be added while running')] = False
     numamode: Annotated[Literal['strict', 'interleave', 'preferred'] | None, doc('hardware', 'NUMA policy of memory')] = None
     numa: Annotated[tuple[NumaCell, ...], doc('hardware', 'NUMA nodes of the guest', cells)] = ()
+    hugepages: Annotated[int | None, doc('hardware', "Lay the memory in huge pages: true, or their size (2M, 1G)", huge_pages)] = None
     sockets: Annotated[int | None, doc('hardware', 'CPU sockets')] = None
     cores: Annotated[int | None, doc('hardware', 'Cores per socket')] = None
     threads: Annotated[int, msgspec.Meta(ge=1, description='Threads per core', extra={'group': 'hardware'})] = 1
     nested: Annotated[bool, doc('hardware', 'Offer virtualization to the guest')] = True
+    pmu: Annotated[bool | None, doc('hardware', 'Performance counters of the CPU in the guest; what the hypervisor does when absent')] = None
+    iommu: Annotated[bool, doc('hardware', 'IOMMU, so that the guest can pass devices on')] = False
     uefi: Annotated[bool, doc('hardware', 'Boot with UEFI')] = False
+    uefi_firmware: Annotated[str | None, doc('hardware', 'Image of UEFI on the host; one that suits when absent')] = None
+    uefi_nvtemplate: Annotated[str | None, doc('hardware', 'What the variables of that UEFI are copied from')] = None
     secureboot: Annotated[bool, doc('hardware', 'Boot with UEFI and secure boot')] = False
     tpm: Annotated[bool, doc('hardware', 'Emulated TPM 2.0')] = False
     rng: Annotated[bool, doc('hardware', 'Random number device')] = False
+    vsock: Annotated[bool, doc('hardware', 'Socket between host and guest that needs no network')] = False
+    watchdog: Annotated[Literal['reset', 'shutdown', 'poweroff', 'pause', 'inject-nmi', 'dump', 'none'] | None, doc('hardware', 'Watchdog, and what happens when the guest stops feeding it')] = None
+    sound: Annotated[bool, doc('hardware', 'Sound card')] = False
+    pcidevices: Annotated[tuple[str, ...], doc('hardware', "PCI devices of the host that the guest gets: 01:00.0", pci_addresses)] = ()
     vnc: Annotated[bool, doc('hardware', 'VNC display; SPICE when false')] = True
     vncpassword: Annotated[str | None, doc('hardware', 'Password of the display')] = None
     kernel: Annotated[str | None, doc('hardware', 'Kernel on the host to boot directly')] = None
     initrd: Annotated[str | None, doc('hardware', 'Initial ramdisk of that kernel')] = None
     cmdline: Annotated[str | None, doc('hardware', 'Command line of that kernel')] = None
     boot_order: Annotated[tuple[Literal['hd', 'cdrom', 'network', 'fd'], ...], doc('hardware', 'Boot devices, in order')] = ()
+    extra_iso: Annotated[str | None, doc('hardware', 'ISO image in a second CD drive, like iso')] = None
+    floppy: Annotated[str | None, doc('hardware', 'Image in a floppy drive: a volume of a pool, or an absolute path')] = None
+    seriallog: Annotated[str | None, doc('hardware', 'File on the host that keeps what the guest writes to its serial port')] = None
     uuid: Annotated[str | None, doc('hardware', 'UUID of the VM; a fresh one when absent')] = None
     sharedfolders: Annotated[tuple[str, ...], doc('hardware', 'Folders of the host, mounted at the same path in the guest', texts)] = ()
+    usermode: Annotated[Literal['slirp', 'passt'] | None, doc('hardware', 'Put the cards on a network of QEMU itself: the guest reaches out, and nothing reaches it')] = None
+    qemuextra: Annotated[tuple[str, ...], doc('hardware', 'Further arguments for QEMU, as a list or one text', words)] = ()
     reserveip: Annotated[bool, doc('hardware', 'Keep the static addresses of the cards for the VM in the DHCP of its networks')] = False
     reservedns: Annotated[bool, doc('hardware', 'Answer for the name of the VM with them in the DNS of its networks')] = False
 
@@ -387,8 +405,16 @@ def _contradictions(spec: VmSpec, where: Place) -> list[Problem]:
     macs = [net.mac for net in spec.nets if net.mac]
     if len(set(macs)) < len(macs):
         problems.append(Problem('two network cards have the same MAC address', where('nets')))
+    if spec.uefi_nvtemplate and not spec.uefi_firmware:
+        problems.append(Problem('uefi_nvtemplate needs uefi_firmware', where('uefi_nvtemplate')))
     if (spec.initrd or spec.cmdline) and not spec.kernel:
         problems.append(Problem('initrd and cmdline need kernel', where('initrd' if spec.initrd else 'cmdline')))
+    for index, disk in enumerate(spec.disks):
+        new = [key for key in ('size', 'name', 'image', 'format', 'thin') if getattr(disk, key) is not None]
+        if disk.existing and new:
+            problems.append(Problem(f"disk {index} is a volume that exists, so {', '.join(new)} can not be chosen", where('disks')))
+        elif disk.shareable and disk.format not in (None, 'raw'):
+            problems.append(Problem(f'disk {index}: only a raw disk can be shared', where('disks')))
     for name, value in (('pool', spec.pool), ('plan', spec.plan)):
         try:
             safe_name(name, value)

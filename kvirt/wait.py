@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-from kvirt.errors import Cancelled, Conflict, NotFound, RateLimited, TimedOut, Unavailable
+from kvirt.errors import Cancelled, Conflict, KvirtError, NotFound, RateLimited, TimedOut, Unavailable
 
 T = TypeVar('T')
 
@@ -17,10 +18,22 @@ class Cancel:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._wakes: list[Callable[[], None]] = []
 
     def set(self) -> None:
         """Cancel all that waits on this token."""
         self._event.set()
+        for wake in list(self._wakes):
+            wake()
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Call *wake* as well when the token is set: for who sleeps on something else."""
+        self._wakes.append(wake)
+        try:
+            yield
+        finally:
+            self._wakes.remove(wake)
 
     def clear(self) -> None:
         """Make the token usable again."""
@@ -68,6 +81,54 @@ class SystemClock:
 
 
 SYSTEM = SystemClock()
+
+
+class Alarm(SystemClock):
+    """Real time for one who waits, whose sleep ends as soon as somebody rings: at once when that was before it began."""
+
+    def __init__(self, cancel: Cancel = CANCEL) -> None:
+        super().__init__(cancel)
+        self._rung = threading.Event()
+
+    def ring(self) -> None:
+        """End the sleep, from whatever thread."""
+        self._rung.set()
+
+    def sleep(self, seconds: float) -> None:
+        with self._cancel.waking(self.ring):
+            self._cancel.check()
+            self._rung.wait(seconds)
+            self._rung.clear()
+        self._cancel.check()
+
+
+def ring_on_change(look: Callable[[], Any], ring: Callable[[], None], every: float) -> Callable[[], None]:
+    """Look every so many seconds, from a thread, and *ring* when something else is seen than before.
+
+    Returns what ends that. A look that fails counts as something else: who is rung for looks as well, and meets the cause.
+    """
+    ended = threading.Event()
+
+    def seen() -> Any:
+        try:
+            return look()
+        except KvirtError:
+            return None
+
+    def go_on(before: Any) -> None:
+        while not ended.wait(every):
+            now = seen()
+            if now is None or now != before:
+                before = now
+                ring()
+
+    thread = threading.Thread(target=go_on, args=(seen(),), name='kvirt-watch', daemon=True)
+    thread.start()
+
+    def end() -> None:
+        ended.set()
+        thread.join()
+    return end
 
 
 def until(check: Callable[[], T | None], *, what: str, timeout: float, interval: float = 2.0, clock: Clock = SYSTEM,

@@ -186,19 +186,20 @@ def edit_section(text: str, name: str, values: Any | None) -> str:
     return ''.join(lines[:first]) + block + ''.join(lines[last:])
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all, readable by its owner only."""
+def write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file as a whole or not at all, readable by its owner only, unless *mode* says otherwise."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    import tempfile
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    temporary = path.with_name(f'.{path.name}.{os.urandom(6).hex()}')  # as tempfile does, which loads all that unpacks
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(handle, 'w', encoding='utf-8') as file:
+            os.fchmod(file.fileno(), mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

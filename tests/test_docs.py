@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import shlex
+import threading
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -20,6 +21,7 @@ from kvirt.providers.catalog import CATALOG
 from kvirt.providers.describe import options_of
 from kvirt.settings import GENERIC, PROVIDERS
 from kvirt.spec import is_keyword
+from kvirt.wait import CANCEL
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', *(page for page in sorted((ROOT / 'docs').rglob('*.md')) if page.parent.name != 'reference')]
@@ -85,7 +87,11 @@ def run(command: str, capsys: pytest.CaptureFixture[str], shown: Sequence[str] =
     words = shlex.split(command)
     assert words[0] == 'kvirt'
     configured = Path(os.environ['KVIRT_HOME'], 'config.yml').exists()
+    interrupt = threading.Timer(1, CANCEL.set)  # Ctrl-C, for what goes on until then
+    if '--watch' in words:
+        interrupt.start()
     code = main(words[1:])
+    interrupt.cancel()
     output = capsys.readouterr()
     said = [' '.join(line.split()) for line in (output.out + output.err).splitlines()]
     assert [line for line in shown if line not in said] == [], (command, output)
@@ -114,7 +120,7 @@ def test_console_blocks(page, commands, world, capsys):
             run(command, capsys, shown)
         if 'create client kvm' in command:  # what the page does there is done on the fake cloud
             config = world / 'config.yml'
-            config.write_text(config.read_text().replace('type: kvm', 'type: fake'))
+            config.write_text(re.sub(r'\n  (host|user): .*', '', config.read_text()).replace('type: kvm', 'type: fake'))
 
 
 @pytest.mark.parametrize(('page', 'command'), list(inline()))

@@ -3,6 +3,7 @@
 
     make bench                         all of it, on qemu:///system, and on AWS as moto pretends it
     make bench ARGS='--only aws'       AWS alone (see aws.py)
+    make bench ARGS='--only starts'    how long ten common commands take to start, in processor time
     make bench ARGS='--rounds 9'       more rounds; the median of each is shown
     make bench ARGS='--domains 50'     fewer domains in the list
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -49,6 +51,10 @@ conn.defineXML(f"<domain type='qemu'><name>{sys.argv[2]}</name><memory unit='MiB
                f"<os><type arch='x86_64'>hvm</type></os></domain>")
 """
 
+STARTS = ('version', 'list client', 'list profile', 'list keyword', 'list network', 'list pool', 'list image', 'list plan',
+          f'info vm {PREFIX}000', 'create plan --help')
+"""Commands of which most of the time is the start. Both programs have them under the same words."""
+
 
 @dataclass
 class Runner:
@@ -58,18 +64,26 @@ class Runner:
     command: list[str]
     env: dict[str, str]
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    processor: dict[str, list[float]] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
 
     def measure(self, case: str, arguments: list[str]) -> str:
-        """Run once, note the time and the most memory (KiB), and return the output."""
-        before = time.perf_counter()
+        """Run once, note the time, and that of the processor, and return the output."""
+        before, spent = time.perf_counter(), processor_time()
         process = subprocess.Popen([*self.command, *arguments], env={**os.environ, **self.env}, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         out, err = process.communicate(timeout=300)
         self.seconds.setdefault(case, []).append(time.perf_counter() - before)
+        self.processor.setdefault(case, []).append(processor_time() - spent)
         if process.returncode:
             raise SystemExit(f'{self.name}: {case} failed with {process.returncode}: {err.strip() or out.strip()}')
         return out
+
+
+def processor_time() -> float:
+    """Return what the programs that ended have used of the processor, in seconds. A busy machine hardly changes it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def peak(command: list[str], env: dict[str, str]) -> int:
@@ -168,6 +182,7 @@ def rounds(runners: list[Runner], case: str, count: int, arguments: Callable[[Ru
                 after(runner)
             if number == 0:
                 runner.seconds[case].clear()
+                runner.processor[case].clear()
 
 
 def main() -> None:
@@ -178,11 +193,13 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--vms', type=int, default=20, help='VMs of the plan')
     parser.add_argument('--image', default='debian12.qcow2')
-    parser.add_argument('--only', choices=('libvirt', 'aws'), help='measure on one platform')
+    parser.add_argument('--only', choices=('libvirt', 'starts', 'aws'), help='measure one part')
     asked = parser.parse_args()
-    if asked.only != 'aws':
+    if asked.only in (None, 'libvirt'):
         on_libvirt(asked)
-    if asked.only != 'libvirt':
+    if asked.only in (None, 'starts'):
+        starts(asked)
+    if asked.only in (None, 'aws'):
         on_aws(asked)
 
 
@@ -191,6 +208,19 @@ def on_aws(asked: argparse.Namespace) -> None:
     import aws  # it needs moto
     with tempfile.TemporaryDirectory(prefix=PREFIX) as temporary:
         aws.run(Path(temporary), asked.vms, latency=0.1, rounds=1)
+
+
+def starts(asked: argparse.Namespace) -> None:
+    """Measure how long commands take to start, beside one VM."""
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as temporary:
+        theirs, ours = kcli(Path(temporary)), kvirt(Path(temporary), asked.uri)
+        (Path(temporary) / '.kcli/profiles.yml').write_text('small:\n  memory: 1024\n')
+        (Path(temporary) / 'home/profiles.yml').write_text('small:\n  memory: 1024\n')
+        print(f'Processor time of commands; median of {asked.rounds} rounds after one to warm up')
+        with many_domains(asked.uri, 1):
+            for case in STARTS:
+                rounds([theirs, ours], case, asked.rounds, lambda _, case=case: case.split())  # type: ignore[misc]
+                show(case, 's', 0.6, *(statistics.median(runner.processor[case]) for runner in (theirs, ours)))
 
 
 def on_libvirt(asked: argparse.Namespace) -> None:
@@ -252,11 +282,12 @@ def plan(theirs: Runner, ours: Runner, bare: Runner, asked: argparse.Namespace, 
         clean(bare)
 
 
-def show(case: str, unit: str, goal: float | None, theirs: float, ours: float, floor: float) -> None:
+def show(case: str, unit: str, goal: float | None, theirs: float, ours: float, floor: float | None = None) -> None:
     """Print a line of the table."""
     wanted = f'goal {goal}' if goal else ''
-    print(f'{case:16} kcli {theirs:8.3f} {unit:3}  kvirt {ours:8.3f} {unit:3}  ratio {ours / theirs:5.2f}  {wanted:9}'
-          f'  floor {floor:8.3f} {unit}')
+    least = f'  floor {floor:8.3f} {unit}' if floor is not None else ''
+    print(f'{case:20} kcli {theirs:8.3f} {unit:3}  kvirt {ours:8.3f} {unit:3}  ratio {ours / theirs:5.2f}  {wanted:9}'
+          f'{least}')
 
 
 def version_of(runner: Runner) -> str:

@@ -25,8 +25,9 @@ from kvirt.base.vms import Vms
 class Kbase(Vms, Storage, Images, Networks, Snapshots, Buckets, SecurityGroups, Dns, LoadBalancers, Flavors, Keys, Host):
     """A place where VMs can run. Providers subclass this and override the hooks of what their platform has.
 
-    ``conn`` is the connection, None when the backend can't be reached; ``unreachable`` then tells why. A provider object
-    may be used by several threads at once.
+    ``conn`` is the connection, None when the backend can't be reached; ``unreachable`` then tells why, and ``rejected`` if
+    that is who we are, or who it is, so that trying again is of no use. A provider object may be used by several threads
+    at once.
     """
 
     Options: ClassVar[type[Options]] = Options
@@ -43,6 +44,7 @@ class Kbase(Vms, Storage, Images, Networks, Snapshots, Buckets, SecurityGroups, 
 
     conn: Any = None
     unreachable: str | None = None
+    rejected: bool = False
 
     def close(self) -> None:
         """Let go of the connection. The object can't be used afterwards."""

@@ -16,7 +16,11 @@ class Host(Area):
     """What the provider is connected to."""
 
     def info_host(self) -> dict[str, Any]:
-        """Return what is known of the host or account: ``connection`` always, capacity and use where known."""
+        """Return what is known of the host or account: ``connection`` always, capacity and use where known.
+
+        ``memory_used`` is what all VMs were given, ``memory_free`` what those that run leave of ``memory_total``, in MiB;
+        ``pools`` are rows with the ``capacity`` and what is ``available``, in GiB.
+        """
         return self._ask(self._info_host)
 
     def _info_host(self) -> dict[str, Any]:

@@ -30,24 +30,30 @@ class Images(Area):
 
     def add_image(self, url: str, pool: str | None = None, short: str | None = None, cmds: Sequence[str] = (),
                   name: str | None = None, size: int | None = None, convert: bool = False,
-                  progress: Progress | None = None) -> Result:
+                  progress: Progress | None = None, checksum: str | None = None) -> Result:
         """Bring the image at *url* (http, https, or a local file) to *pool*, under *name*, *short*, or its own name.
 
-        It has its name only when it is complete. The success holds ``image``, and ``found: true`` when it was there.
+        It has its name only when it is complete. *checksum* is ``sha256:...``, ``sha512:...``, or the URL of a list such as
+        SHA256SUMS; a file that does not match is InvalidInput. A well-known image is verified without it where its maker
+        publishes one. The success holds ``image``, and ``found: true`` when it was there.
         """
-        return self._attempt(self._add_image_checked, url, pool, short, cmds, name, size, convert, progress)
+        return self._attempt(self._add_image_checked, url, pool, short, cmds, name, size, convert, progress, checksum)
 
     @serves('add_image')
     def _add_image_checked(self, url: str, pool: str | None, short: str | None, cmds: Sequence[str], name: str | None,
-                           size: int | None, convert: bool, progress: Progress | None) -> Mapping[str, Any] | None:
+                           size: int | None, convert: bool, progress: Progress | None,
+                           checksum: str | None) -> Mapping[str, Any] | None:
         for given in (short, name):
             if given is not None:
                 safe_name('image', given)
-        return self._add_image(url, pool, short, cmds, name, size, convert, progress)
+        if checksum is not None and '://' not in checksum:
+            from kvirt.checksums import parse  # not for every command to load
+            parse(checksum)
+        return self._add_image(url, pool, short, cmds, name, size, convert, progress, checksum)
 
     def _add_image(self, url: str, pool: str | None = None, short: str | None = None, cmds: Sequence[str] = (),
                    name: str | None = None, size: int | None = None, convert: bool = False,
-                   progress: Progress | None = None) -> Mapping[str, Any] | None:
+                   progress: Progress | None = None, checksum: str | None = None) -> Mapping[str, Any] | None:
         raise NotSupported('')
 
     def delete_image(self, image: str, pool: str | None = None) -> Result:

@@ -119,6 +119,11 @@ class Storage(Area):
         else:
             self._create_pool(name, poolpath, pooltype, user, thinpool)
 
+    @classmethod
+    def pool_settings(cls, pooltype: str) -> frozenset[str]:
+        """Return what the provider takes as *overrides* of a pool of this type. InvalidInput for a type that it lacks."""
+        return frozenset()
+
     def _create_pool_with(self, name: str, poolpath: str | None, pooltype: str, user: str, thinpool: str | None,
                           overrides: Mapping[str, Any]) -> None:
         raise InvalidInput(f"unknown setting of a pool: {', '.join(sorted(overrides))}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +13,7 @@ from kvirt.names import safe_name
 from kvirt.result import Result
 from kvirt.shapes import VmInfo, VmRow
 from kvirt.spec import VmSpec, decode_vm
-from kvirt.wait import SYSTEM, Clock, StatusBoard
+from kvirt.wait import SYSTEM, Clock, StatusBoard, ring_on_change
 
 if TYPE_CHECKING:
     from kvirt.guest.guest import Guest
@@ -38,6 +39,9 @@ class Vms(Area):
 
     stop_seconds: ClassVar[float] = 600
     """How long a VM may take to stop before restart gives up."""
+
+    tells_of_changes: ClassVar[bool] = False
+    """The platform itself tells when a VM changes, so that ``watching`` asks it nothing and hears of it at once."""
 
     # life
 
@@ -206,6 +210,20 @@ class Vms(Area):
             return self._info(name).get('ip')
         except NotFound:
             return None
+
+    @contextmanager
+    def watching(self, ring: Callable[[], None], every: float = 2.0) -> Iterator[None]:
+        """Call *ring*, from another thread, each time that a VM may have changed, for as long as the context lasts.
+
+        Where the platform does not tell of changes (``tells_of_changes``), its list is read *every* so many seconds. *ring*
+        says that it is time to look, not what there is to see; it may be called once too often. The address that a guest
+        gets for itself may be nothing that the platform tells of.
+        """
+        end = ring_on_change(self.list, ring, every)
+        try:
+            yield
+        finally:
+            end()
 
     def console(self, name: str, tunnel: bool = False, tunnelhost: str | None = None, tunnelport: int = 22,
                 tunneluser: str = 'root', web: bool = False) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -16,9 +19,12 @@ from kvirt.cli.targets import one
 from kvirt.cli.text import is_terminal
 from kvirt.cli.types import name_argument
 from kvirt.errors import InvalidInput, KvirtError, MissingDependency, NotSupported
+from kvirt.wait import until
 
 if TYPE_CHECKING:
     from kvirt.config import Kconfig
+
+_PATIENCE = 15.0  # seconds that ssh may take to a host
 
 
 @command('console', example='kvirt console web')
@@ -51,7 +57,10 @@ def serial(session: Session, name: str | None) -> int:
 
 def open_console(session: Session, config: Kconfig, name: str, *, serial: bool) -> int:
     """Open a console of VM *name*; return the exit code."""
-    return _serial(session, config.k.serialconsole(name)) if serial else _display(session, config.k.console(name))
+    if serial:
+        return _serial(session, config.k.serialconsole(name))
+    known = config.k.console(name)
+    return _tunnelled(session, config, known) if known.get('tunnel') else _display(session, known)
 
 
 def _serial(session: Session, known: dict[str, Any]) -> int:
@@ -65,17 +74,14 @@ def _serial(session: Session, known: dict[str, Any]) -> int:
 
 
 def _display(session: Session, known: dict[str, Any]) -> int:
-    url = known.get('url') or f"{known['protocol']}://{known['host']}:{known['port']}"
-    viewer = shutil.which('remote-viewer')
+    url = known.get('url') or _url(known)
+    viewer = _viewer()
     if session.output != 'table':
         output.facts(session, {'url': url, **known})
-    elif viewer and is_terminal('stdout') and not known.get('tunnel'):
+    elif viewer:
         return _view(viewer, url, known)
     else:
         click.echo(url)
-        if known.get('tunnel'):
-            forward = f"{known['port']}:{known['host']}:{known['port']}"
-            session.say(f"It is reachable over ssh: ssh -L {forward} {known['tunnel']}")
     return 0
 
 
@@ -118,6 +124,56 @@ def _address(session: Session, address: str) -> None:
     else:
         output.facts(session, {'url': address})
     sys.stdout.flush()  # whoever reads it waits for it, and this process stays
+
+
+def _tunnelled(session: Session, config: Kconfig, known: dict[str, Any]) -> int:
+    """Open a display that only its host can reach: over ssh, which a viewer gets for as long as it runs."""
+    port = _free_port(int(known['port']))
+    words = config.forward_words(str(known['host']), int(known['port']), port)
+    near = {**known, 'host': '127.0.0.1', 'port': port}
+    viewer = _viewer()
+    if session.output != 'table':
+        output.facts(session, {'url': _url(known), **known, 'tunnel_url': _url(near), 'tunnel_command': words})
+        return 0
+    if not viewer:
+        click.echo(_url(near))
+        session.say(f'It answers while this runs: {shlex.join(words)}')
+        return 0
+    try:
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL) as way:
+            try:
+                until(lambda: way.poll() is not None or _answers(port), what='the way to the display', timeout=_PATIENCE,
+                      interval=0.1)
+                if way.poll() is not None:
+                    raise KvirtError(f'ssh ended with code {way.returncode}: there is no way to the display')
+                return _view(viewer, _url(near), near)
+            finally:
+                way.terminate()
+    except FileNotFoundError:
+        raise MissingDependency('ssh is not installed', hint='On Debian: apt install openssh-client') from None
+
+
+def _viewer() -> str | None:
+    return shutil.which('remote-viewer') if is_terminal('stdout') else None
+
+
+def _url(known: dict[str, Any]) -> str:
+    return f"{known['protocol']}://{known['host']}:{known['port']}"
+
+
+def _free_port(wanted: int) -> int:
+    """Return a port of this machine that nobody listens at, the *wanted* one where it is free."""
+    for port in (wanted, 0):
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(('127.0.0.1', port))
+            found: int = listener.getsockname()[1]
+            return found
+    raise KvirtError('this machine has no free port')
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as way:
+        return way.connect_ex(('127.0.0.1', port)) == 0
 
 
 def _view(viewer: str, url: str, known: dict[str, Any]) -> int:

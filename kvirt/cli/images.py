@@ -59,12 +59,13 @@ def _delete(noun: str, complete: Any) -> Callable[..., Any]:
 
 
 def _download(noun: str, known: bool) -> Callable[..., Any]:
-    def run(session: Session, name: str | None, url: str | None, pool: str | None) -> int:
+    def run(session: Session, name: str | None, url: str | None, pool: str | None, checksum: str | None) -> int:
         from kvirt.cli.progress import transfer
         values = session.parameters()
-        unknown = set(values) - {'arch', 'size', 'pool', 'name', 'cmds', 'url'}
+        unknown = set(values) - {'arch', 'size', 'pool', 'name', 'cmds', 'url', 'checksum'}
         if unknown:
-            raise InvalidInput(f"'{min(unknown)}' means nothing here", hint='Give arch, size, pool, name, cmds or url')
+            raise InvalidInput(f"'{min(unknown)}' means nothing here",
+                               hint='Give arch, size, pool, name, cmds, url or checksum')
         url = url or values.get('url')
         if not url and (not name or not known):
             raise InvalidInput(f'give the {noun} to download' if known else 'give its URL with -u')
@@ -72,8 +73,8 @@ def _download(noun: str, known: bool) -> Callable[..., Any]:
         with transfer(session, name or str(url).rpartition('/')[2]) as progress:
             result = config.download_image(
                 name if not url or known else None, url, pool=pool or values.get('pool'), size=_gib(values.get('size')),
-                name=values.get('name') or (name if url else None), cmds=_texts(values.get('cmds')),
-                arch=values.get('arch'), progress=progress)
+                name=_kept_as(values.get('name') or (name if url else None), url, known), cmds=_texts(values.get('cmds')),
+                arch=values.get('arch'), progress=progress, checksum=checksum or values.get('checksum'))
         found = str(result.get('image') or name)
         done = 'is there already' if result.get('found') else 'downloaded'
         return change(session, found, result, f'{noun[:1].upper()}{noun[1:]} {found} {done} on {config.client}')
@@ -81,10 +82,21 @@ def _download(noun: str, known: bool) -> Callable[..., Any]:
                    else 'Bring an ISO to where VMs are made, by its URL.')
     for decorator in (name_option('-p', '--pool', help='Pool to put it in.', complete=pools),
                       click.option('-u', '--url', metavar='URL', help='http(s) address, or a local file.'),
+                      click.option('--checksum', metavar='SUM',
+                                   help='What it must match: sha256:..., sha512:..., or the URL of a list of checksums.'),
                       name_argument(local(_well_known) if known else None, required=False)):
         run = decorator(run)
     example = 'kvirt download image debian12' if known else 'kvirt download iso -u https://example.com/live.iso'
     return command(noun, parameters=True, example=example)(run)
+
+
+def _kept_as(name: str | None, url: str | None, image: bool) -> str | None:
+    """Return the name to keep a download under: that of an ISO says what it is, or it would be taken for an image."""
+    if image:
+        return name
+    from kvirt.download import file_name
+    name = name or file_name(str(url))
+    return name if name.lower().endswith('.iso') else f'{name}.iso'
 
 
 def _gib(size: Any) -> int | None:

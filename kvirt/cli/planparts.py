@@ -1,4 +1,4 @@
-"""What plans are made of, and the snapshots of their VMs."""
+"""Plans that there are, what they can be made of, and the snapshots of their VMs: nothing here reads a plan's file."""
 
 from __future__ import annotations
 
@@ -19,6 +19,17 @@ from kvirt.names import did_you_mean
 def _kinds(session: Session) -> list[str]:
     from kvirt.plan.check import ITEMS
     return list(ITEMS)
+
+
+@list_command('plan', 'plan', 'vms', 'running', 'clients', default='plan', example='kvirt list plan -P running=0 --short')
+def list_(session: Session, short: bool, sort: str) -> int:
+    """List the plans that VMs belong to."""
+    from kvirt.cli.reads import from_clients
+    from kvirt.plan import found
+    rows, _, code = from_clients(session, lambda config: [{**vm, 'client': config.client} for vm in config.k.list()])
+    show(session, found.grouped(rows), ('plan', 'vms', 'running', 'clients'), (), sort=sort, empty='There are no plans',
+         key='plan', short=short)
+    return code
 
 
 @list_command('plan-type', 'name', 'meaning')

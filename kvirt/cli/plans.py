@@ -204,15 +204,6 @@ def delete(session: Session, name: str | None, inputfile: tuple[str, ...], url: 
     return _told(session, wanted, summary)
 
 
-@command('plan', example='kvirt list plan')
-def list_(session: Session) -> int:
-    """List the plans that VMs belong to."""
-    from kvirt.plan import found
-    rows = found.plans([session.config(client) for client in session.clients])
-    output.rows(session, rows, ('plan', 'vms', 'running', 'clients'), key='plan', empty='There are no plans')
-    return 0
-
-
 @command('plan', parameters=True, example='kvirt info plan -f web.yml')
 @name_argument(required=False, complete=complete_plans)
 @_source

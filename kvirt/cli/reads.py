@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from kvirt.config import Kconfig
 
 Rows = list[dict[str, Any]]
+Found = tuple[Rows, list[str], int]
+"""Rows, further columns of theirs, and the exit code so far."""
+
 Read = Callable[['Kconfig'], Iterable[Mapping[str, Any]]]
 
 
-def from_clients(session: Session, read: Read) -> tuple[Rows, list[str], int]:
+def from_clients(session: Session, read: Read) -> Found:
     """Return the rows that *read* gives of each client, further columns, and the exit code so far.
 
     With several clients each row tells its ``client``; one that fails is reported, and the others are still read.
@@ -32,7 +35,7 @@ def from_clients(session: Session, read: Read) -> tuple[Rows, list[str], int]:
         except KvirtError as error:
             return error
 
-    answers = in_parallel(names, attempt, workers=16)
+    answers = in_parallel(names, attempt, workers=len(names))
     rows: Rows = []
     codes = []
     for name, answer in zip(names, answers, strict=True):

@@ -40,7 +40,7 @@ def targets(session: Session, names: Sequence[str]) -> list[Target]:
     from kvirt.parallel import in_parallel
     configs = [session.config(client) for client in clients]
     known = in_parallel(configs, lambda config: {word for row in config.k.list()
-                                                 for word in (row['name'], row.get('id')) if word}, workers=16)
+                                                 for word in (row['name'], row.get('id')) if word}, workers=len(configs))
     return [_only(name, [config for config, words in zip(configs, known, strict=True) if name in words])
             for name in wanted]
 

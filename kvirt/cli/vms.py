@@ -11,6 +11,7 @@ from kvirt.cli.completion import FIELDS, vms
 from kvirt.cli.context import Session, command
 from kvirt.cli.errors import report, worst
 from kvirt.cli.lists import list_command, show
+from kvirt.cli.reads import Found
 from kvirt.cli.types import names_argument
 from kvirt.errors import NotFound
 
@@ -21,7 +22,8 @@ COLUMNS = ('name', 'status', 'ip', 'image', 'plan', 'profile')
 
 
 @list_command('vm', *FIELDS, default='name', example='kvirt list vm -P status=running -P plan=web')
-def list_(session: Session, short: bool, sort: str) -> int:
+@click.option('-w', '--watch', is_flag=True, help='Show the list again whenever it changes, until Ctrl-C.')
+def list_(session: Session, short: bool, sort: str, watch: bool) -> int:
     """List VMs.
 
     -P filters: name, status, ip, image, network, plan or profile; a value may hold * and ?.
@@ -29,10 +31,20 @@ def list_(session: Session, short: bool, sort: str) -> int:
     from kvirt.cli.reads import from_clients
     from kvirt.filters import matching
     wanted = session.parameters()
-    rows, further, code = from_clients(session, lambda config: matching(config.k, wanted))
-    show(session, rows, COLUMNS, further, sort=sort, fields=FIELDS, empty='There are no VMs', short=short,
-         wanted={})
-    return code
+
+    def read() -> Found:
+        return from_clients(session, lambda config: matching(config.k, wanted))
+
+    def present(found: Found) -> None:
+        show(session, found[0], COLUMNS, found[1], sort=sort, fields=FIELDS, empty='There are no VMs',
+             short=short, wanted={})
+
+    if watch:
+        from kvirt.cli.watch import follow
+        return follow(session, read, present)
+    found = read()
+    present(found)
+    return found[2]
 
 
 @command('vm', example='kvirt info vm web -f ip,status -v')

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HEADER = '#cloud-config\n'
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(getattr(yaml, 'CSafeDumper', yaml.SafeDumper)):  # type: ignore[misc]
     """Dumps for people as well: no anchors, and texts of several lines as blocks where that loses nothing."""
 
     def ignore_aliases(self, data: Any) -> bool:

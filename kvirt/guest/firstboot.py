@@ -7,7 +7,7 @@ the clone of a guest does not repeat what its original was asked to do.
 from __future__ import annotations
 
 import shlex
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kvirt.guest.content import SCRIPTS, GuestFile
@@ -39,7 +39,7 @@ def first_boot(guest: Guest) -> list[GuestFile]:
         steps.append('kvirt_afterwards=reboot')  # any earlier, and what follows would be lost
     if guest.spec.env:
         written.append(GuestFile(PROFILE, profile(guest).encode(), '0644'))
-    runner = resources.files('kvirt.guest').joinpath('runner.sh').read_bytes()
+    runner = Path(__file__).with_name('runner.sh').read_bytes()
     return [*written, *guest.scripts, GuestFile(f'{STATE}/steps', ''.join(f'{step}\n' for step in steps).encode()),
             GuestFile(RUNNER, runner, '0700')]
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass, replace
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
 
 from kvirt.download import file_name
 from kvirt.errors import NotFound, NotSupported, Unavailable
+from kvirt.names import did_you_mean
 
 Kind = Literal['cloudinit', 'ignition']
 
@@ -20,12 +23,11 @@ _OPENSHIFT = re.compile(r'(?:rhcos|scos|ocp-v|openshift)[^0-9]{0,3}4[.-]?(?P<min
 _TIMEOUT = (10, 30)  # seconds to connect, and to answer
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(msgspec.Struct, frozen=True):
     """A well-known image of one architecture.
 
-    ``checksums`` is the URL of the vendor's list, None when there is none. ``file`` is the name under which it is kept.
-    With ``stream`` the URL is that of a description of builds: see ``current``.
+    ``checksums`` is the URL of the vendor's list, or a checksum itself, None when there is none. ``file`` is the name under
+    which it is kept. With ``stream`` the URL is that of a description of builds: see ``current``.
     """
 
     short: str
@@ -77,11 +79,27 @@ def ignition_version(image: str) -> str:
 
 def find(short: str, arch: str = 'x86_64') -> Image | None:
     """Return the image with this short name for an architecture, None when there is none."""
-    name = _aliases().get(short, short)
-    row = _table()['images'].get(name)
+    row = _row(short)
     if row is None or arch not in row['arch']:
         return None
-    words = {'arch': row['arch'][arch]}
+    return described(_aliases().get(short, short), row, arch)
+
+
+def need(short: str, arch: str) -> Image:
+    """Return the image with this short name for an architecture. NotFound."""
+    image = find(short, arch)
+    row = _row(short)
+    if image is None and row is not None:
+        raise NotFound(f"image '{short}' is not published for {arch}, only for {', '.join(sorted(row['arch']))}")
+    if image is None:
+        raise NotFound(f"there is no well-known image '{short}'{did_you_mean(short, names())}",
+                       hint='Any other one can be had with its URL')
+    return image
+
+
+def described(name: str, row: dict[str, Any], arch: str) -> Image:
+    """Return the image that a row of the table describes for one of its architectures."""
+    words = row['arch'][arch] if isinstance(row['arch'][arch], dict) else {'arch': row['arch'][arch]}
     url = row['url'].format_map(words)
     checksums = row.get('checksums')
     if checksums and '://' not in checksums:
@@ -90,9 +108,29 @@ def find(short: str, arch: str = 'x86_64') -> Image | None:
                  row.get('file', '').format_map({'arch': arch}) or file_name(url), arch, bool(row.get('stream')))
 
 
+def checksums_of(short: str | None, url: str) -> str | None:
+    """Return what verifies the well-known image *short* of any architecture that comes from *url*; None when it is another.
+
+    Of a stream it stands in the description of the current build, which is read for that. Unavailable.
+    """
+    row = _row(short) if short else None
+    for image in (described(str(short), row, arch) for arch in row['arch']) if row else ():
+        if image.stream and urlsplit(image.url).netloc == urlsplit(url).netloc:
+            image = current(image)
+        if image.url == url:
+            return image.checksums
+    return None
+
+
 def names() -> list[str]:
     """Return the short names of the well-known images, sorted."""
     return sorted(_table()['images'])
+
+
+def published(table: dict[str, Any] | None = None) -> list[Image]:
+    """Return the well-known images of all architectures; of another *table* (its images by name) when given."""
+    rows = _table()['images'] if table is None else table
+    return [described(name, row, arch) for name, row in sorted(rows.items()) for arch in row['arch']]
 
 
 def well_known() -> list[dict[str, Any]]:
@@ -109,12 +147,18 @@ def current(image: Image) -> Image:
     try:
         answer = requests.get(image.url, timeout=_TIMEOUT)
         answer.raise_for_status()
-        artifacts = answer.json()['architectures'][image.arch]['artifacts']
-        return replace(image, url=str(artifacts['openstack']['formats']['qcow2.xz']['disk']['location']), stream=False)
+        disk = answer.json()['architectures'][image.arch]['artifacts']['openstack']['formats']['qcow2.xz']['disk']
+        checksums = f"sha256:{disk['sha256']}" if 'sha256' in disk else None
+        return msgspec.structs.replace(image, url=str(disk['location']), checksums=checksums, stream=False)
     except (requests.RequestException, ValueError) as error:
         raise Unavailable(f'{image.url} can not be read: {error}') from None
     except (KeyError, TypeError):
         raise NotFound(f'{image.url} has no image for {image.arch}') from None
+
+
+def _row(short: str) -> dict[str, Any] | None:
+    row: dict[str, Any] | None = _table()['images'].get(_aliases().get(short, short))
+    return row
 
 
 def _plain(image: str) -> str:
@@ -144,6 +188,6 @@ def _aliases() -> dict[str, str]:
 @functools.cache
 def _table() -> dict[str, Any]:
     import yaml
-    text = resources.files('kvirt.data').joinpath('images.yaml').read_text(encoding='utf-8')
+    text = Path(__file__).parents[1].joinpath('data', 'images.yaml').read_text(encoding='utf-8')
     table: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
     return table

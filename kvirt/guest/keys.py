@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,6 +189,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _from_agent() -> tuple[str, ...]:
+    import subprocess
     try:
         done = subprocess.run(['ssh-add', '-L'], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from kvirt.errors import InvalidInput, Problem
 from kvirt.spec import NetSpec
@@ -19,8 +20,7 @@ _NAME = re.compile(r'(?!(?:all|default|lo)$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}')  
 _SEARCH = re.compile(r'[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?')
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(msgspec.Struct, frozen=True):
     """A network device of the guest. ``config`` is the one whose addresses it has, None for a part of another device."""
 
     name: str

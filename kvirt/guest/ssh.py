@@ -32,15 +32,13 @@ from kvirt.errors import (
 )
 from kvirt.guest import state
 from kvirt.guest.hostkeys import known, pin
+from kvirt.guest.jump import CONNECT, Jump, file_option, refusal
 from kvirt.guest.keys import fingerprint
 from kvirt.wait import SYSTEM, Clock, until
 
-_CONNECT = 10  # seconds
 _PATIENCE = 120.0  # seconds a booting guest may refuse us: it may answer before our key, or its own, is in place
 _OTHER = 'Either another machine has that address, or its key was changed'
 _WORD = re.compile(r'[^\s\x00-\x1f\x7f-]\S*')
-_JUMP = re.compile(r'(?:(?P<user>[^\s@-][^\s@]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s@:\[-][^\s@:\[]*)'
-                   r'(?::(?P<port>\d{1,5}))?')
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,9 @@ class Target:
     """A guest to reach: where, as whom, and how to know that it is the right one.
 
     ``alias`` names its host key; ``fingerprint`` is the one that the VM carries, None when it was made without.
-    ``identity`` is a private key file, None for those that ssh finds by itself. ``jump`` is ``user@host:port``, known to
-    the user's own ssh. InvalidInput for words that ssh would take for something else.
+    ``identity`` is a private key file, None for those that ssh finds by itself. ``jump`` is the host to go over:
+    ``user@host:port`` as the user's own ssh knows it, or one with a key and host keys of its own. InvalidInput for words
+    that ssh would take for something else.
     """
 
     host: str
@@ -58,31 +57,35 @@ class Target:
     port: int = 22
     fingerprint: str | None = None
     identity: str | None = None
-    jump: str | None = None
+    jump: Jump | str | None = None
     insecure: bool = False
 
     def __post_init__(self) -> None:
         for what, word in (('host', self.host), ('user', self.user), ('alias', self.alias)):
             if not _WORD.fullmatch(word) or (what == 'alias' and set(word) & set(',*?!|#@')):
                 raise InvalidInput(f'{word!r} can not be the {what} of an ssh connection')
-        if self.jump is not None and not _JUMP.fullmatch(self.jump):
-            raise InvalidInput(f'{self.jump!r} is no host to jump over', hint='Write user@host:port')
+        if isinstance(self.jump, str):
+            Jump.parse(self.jump)
 
 
 def options(target: Target, known_hosts: Path) -> list[str]:
     """Return the options that ssh and scp share."""
-    chosen = {'ConnectTimeout': str(_CONNECT), 'GlobalKnownHostsFile': '/dev/null', 'UpdateHostKeys': 'no'}
+    chosen = {'ConnectTimeout': str(CONNECT), 'GlobalKnownHostsFile': '/dev/null', 'UpdateHostKeys': 'no'}
     if target.insecure:
         chosen |= {'StrictHostKeyChecking': 'no', 'UserKnownHostsFile': '/dev/null', 'LogLevel': 'ERROR'}
     else:
-        # In a file name, ssh expands %, and reads white space as the end.
-        file = str(known_hosts).replace('%', '%%').replace('"', '\\"')
-        chosen |= {'StrictHostKeyChecking': 'yes', 'UserKnownHostsFile': f'"{file}"', 'HostKeyAlias': target.alias,
-                   'CheckHostIP': 'no'}
+        chosen |= {'StrictHostKeyChecking': 'yes', 'UserKnownHostsFile': file_option(str(known_hosts)),
+                   'HostKeyAlias': target.alias, 'CheckHostIP': 'no'}
     if target.identity:
         chosen |= {'IdentitiesOnly': 'yes'}
     return [*(word for key, value in chosen.items() for word in ('-o', f'{key}={value}')),
-            *(['-i', target.identity] if target.identity else []), *(['-J', target.jump] if target.jump else [])]
+            *(['-i', target.identity] if target.identity else []), *_over_jump(target.jump)]
+
+
+def _over_jump(jump: Jump | str | None) -> list[str]:
+    if isinstance(jump, Jump):
+        return jump.proxy()
+    return ['-J', jump] if jump else []
 
 
 def command(target: Target, known_hosts: Path, remote: Sequence[str] = (), *, extra: Sequence[str] = ()) -> list[str]:
@@ -133,7 +136,7 @@ def fetch_host_key(target: Target) -> str:
     """Return the ed25519 host key that the server at *target* offers. Unavailable when it does not answer."""
     import paramiko
     try:
-        with _over(target) if target.jump else socket.create_connection((target.host, target.port), _CONNECT) as connection:
+        with _over(target) if target.jump else socket.create_connection((target.host, target.port), CONNECT) as connection:
             return _offered(connection)
     except paramiko.ssh_exception.IncompatiblePeer:
         raise Unauthorized(f'ssh on {target.host} has no ed25519 host key, as the VM was made with') from None
@@ -146,28 +149,38 @@ def _offered(connection: socket.socket) -> str:
     transport = paramiko.Transport(connection)
     try:
         transport.get_security_options().key_types = ('ssh-ed25519',)
-        transport.start_client(timeout=_CONNECT)
+        transport.start_client(timeout=CONNECT)
         key = transport.get_remote_server_key()
         return f'{key.get_name()} {key.get_base64()}'
     finally:
         transport.close()
 
 
+def _jump(target: Target) -> Jump:
+    assert target.jump is not None
+    return Jump.parse(target.jump) if isinstance(target.jump, str) else target.jump
+
+
 @contextlib.contextmanager
 def _over(target: Target) -> Iterator[socket.socket]:
     """Give a connection to *target* through the host to jump over."""
-    match = _JUMP.fullmatch(target.jump or '')
-    assert match is not None
     host = f'[{target.host}]' if ':' in target.host else target.host
-    arguments = ['ssh', '-o', 'BatchMode=yes', '-o', f'ConnectTimeout={_CONNECT}', '-W', f'{host}:{target.port}',
-                 *(['-l', match['user']] if match['user'] else []), *(['-p', match['port']] if match['port'] else []),
-                 '--', match['host'].strip('[]')]
+    arguments = _jump(target).words('-o', 'BatchMode=yes', '-o', 'LogLevel=ERROR', '-W', f'{host}:{target.port}')
     ours, theirs = socket.socketpair()
     end = theirs.fileno()
-    with ours, theirs, subprocess.Popen(arguments, stdin=end, stdout=end, stderr=subprocess.DEVNULL) as way:
+    with ours, theirs, tempfile.TemporaryFile() as said, \
+            subprocess.Popen(arguments, stdin=end, stdout=end, stderr=said) as way:
         theirs.close()
         try:
             yield ours
+        except Exception:
+            way.terminate()
+            way.wait()
+            said.seek(0)
+            text = said.read().decode(errors='replace').strip()
+            if text and _FURTHER not in text:
+                raise refusal(_jump(target).host, text) from None
+            raise
         finally:
             way.terminate()
 
@@ -264,9 +277,20 @@ _LOST = re.compile(r'^(ssh: |kex_exchange|Connection (closed|reset|timed out|to 
                    r'ssh_exchange|mux_client|Bad |Could not resolve|banner exchange)', re.MULTILINE)
 
 
+_BEFORE = 'kex_exchange_identification: '
+"""What ssh writes where the way to a host ended before the host said who it is."""
+_FURTHER = 'stdio forwarding failed'
+"""What it writes of the way where the host to jump over let it in, and the guest could not be reached from there."""
+
+
 def _refusal(target: Target, text: str) -> KvirtError | None:
     """Return why ssh itself failed, None when status and text are those of the command."""
     last = text.splitlines()[-1] if text else ''
+    before = text.partition(_BEFORE)[0].strip()
+    if target.jump and _BEFORE in text and before:
+        if _FURTHER not in before:  # it came no further than the host to jump over
+            return refusal(_jump(target).host, before)
+        last = before.splitlines()[0]
     if 'Permission denied (' in text or 'Too many authentication failures' in text:
         return Unauthorized(f'{target.host} does not let {target.user} in: {last}', hint='Is it the right key and user?')
     if 'Host key verification failed' in text:
@@ -310,7 +334,10 @@ def wait_command(target: Target, known_hosts: Path, script: str, *, timeout: flo
     deadline = clock.now() + timeout
 
     def look() -> Answer | None:
-        answer = run(target, known_hosts, script, timeout=max(1.0, deadline - clock.now()))
+        try:
+            answer = run(target, known_hosts, script, timeout=max(1.0, deadline - clock.now()))
+        except TimedOut:
+            return None  # it took what was left, which is told with the whole
         return answer if answer.status == 0 else None
 
     return until(look, what=f'the command {shlex.quote(script)[:80]} succeeding in {target.host}', timeout=timeout,

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvirt.errors import KvirtError, NotFound
-from kvirt.guest.keys import forget_shared_key
 from kvirt.names import UNPLANNED, did_you_mean
-from kvirt.plan.events import Key, Sink, Verb
-from kvirt.plan.execute import Step, Summary, Tell, execute
-from kvirt.plan.kinds.item import attempt
-from kvirt.plan.scope import Config
 from kvirt.result import Result
+
+if TYPE_CHECKING:  # who only looks needs nothing of what plans are written and carried out with
+    from kvirt.plan.events import Key, Sink, Verb
+    from kvirt.plan.execute import Summary, Tell
+    from kvirt.plan.scope import Config
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,20 @@ class Found:
 
 def plans(configs: Iterable[Config]) -> list[dict[str, Any]]:
     """Return a row for each plan that VMs belong to: ``plan vms running clients``, sorted by name."""
+    return grouped({**vm, 'client': config.client} for config in configs for vm in config.k.list())
+
+
+def grouped(vms: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the same of *vms*, each of which tells its ``client``."""
     rows: dict[str, dict[str, Any]] = {}
-    for config in configs:
-        for vm in config.k.list():
-            if vm.get('plan') in (None, '', UNPLANNED):
-                continue
-            row = rows.setdefault(vm['plan'], {'plan': vm['plan'], 'vms': [], 'running': 0, 'clients': []})
-            row['vms'].append(vm['name'])
-            row['running'] += vm['status'] == 'running'
-            if config.client not in row['clients']:
-                row['clients'].append(config.client)
+    for vm in vms:
+        if vm.get('plan') in (None, '', UNPLANNED):
+            continue
+        row = rows.setdefault(vm['plan'], {'plan': vm['plan'], 'vms': [], 'running': 0, 'clients': []})
+        row['vms'].append(vm['name'])
+        row['running'] += vm['status'] == 'running'
+        if vm['client'] not in row['clients']:
+            row['clients'].append(vm['client'])
     return [rows[name] for name in sorted(rows)]
 
 
@@ -87,6 +91,8 @@ def removable(name: str, configs: Sequence[Config]) -> list[Found]:
 
 def delete(name: str, found: Sequence[Found], sink: Sink, *, parallel: int = 10) -> Summary:
     """Delete what was found of plan *name*: the VMs, and then the networks that are free of others' VMs."""
+    from kvirt.guest.keys import forget_shared_key
+    from kvirt.plan.execute import Step, execute
     inner = [thing.key for thing in found if thing.kind == 'vm']
     steps = [Step(thing.key, 'delete', partial(deleted, thing), () if thing.kind == 'vm' else tuple(inner))
              for thing in found]
@@ -98,6 +104,7 @@ def delete(name: str, found: Sequence[Found], sink: Sink, *, parallel: int = 10)
 
 def deleted(thing: Found, tell: Tell) -> Result:
     """Delete what was found; what is gone already is fine."""
+    from kvirt.plan.kinds.item import attempt
     if thing.kind == 'vm':
         result = thing.config.delete_vm(thing.name, snapshots=True)
     else:
@@ -107,10 +114,12 @@ def deleted(thing: Found, tell: Tell) -> Result:
 
 def act(found: Sequence[Found], verb: Verb, work: Callable[[Found], Any], sink: Sink, *, parallel: int = 10) -> Summary:
     """Do *work* to each of what was found."""
+    from kvirt.plan.execute import Step, execute
     return execute([Step(thing.key, verb, partial(_acted, thing, work)) for thing in found], sink, parallel=parallel)
 
 
 def _acted(thing: Found, work: Callable[[Found], Any], tell: Tell) -> Result:
+    from kvirt.plan.kinds.item import attempt
     return attempt(work, thing)
 
 

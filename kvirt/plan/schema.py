@@ -19,7 +19,7 @@ from kvirt import readers, spec, units
 from kvirt.base import Options
 from kvirt.base.options import meta_of
 from kvirt.confpools import FILE, KEYS
-from kvirt.decode import field_types, parser_of
+from kvirt.decode import Entries, field_types, parser_of
 from kvirt.plan.check import ITEMS
 from kvirt.plan.kinds import containers, infrastructure, services
 from kvirt.plan.kinds.item import Item
@@ -65,6 +65,8 @@ _KNOWN: Mapping[str, Schema] = {
     'number': _short({'type': 'number'}, _text_like(_NUMBER)),
     'truth': _short({'type': 'boolean'}, {'enum': [0, 1]}, _text_like('^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|0|1)$')),
     'size': _short({'type': 'number', 'exclusiveMinimum': 0}, _text_like(_SIZE)),
+    'huge_pages': _short({'type': 'boolean'}, {'type': 'number', 'exclusiveMinimum': 0}, _text_like(_SIZE),
+                         _text_like('^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$')),
     'address': _short(_text_like(r'^[0-9A-Fa-f:.]+(%.+)?$')),
     'network_address': _short(_text_like(r'^[0-9A-Fa-f:.]+(%.+)?(/[0-9.]+)?$')),
     'mac_address': _short(_text_like(r'^\s*[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}\s*$')),
@@ -86,6 +88,7 @@ _KNOWN: Mapping[str, Schema] = {
 _PARSED: Mapping[Callable[[Any], Any], str] = {
     readers.texts: 'texts', readers.comma_texts: 'texts', readers.addresses: 'texts', readers.one_mac: 'mac_address',
     readers.one_address: 'address', readers.rules: 'rules', readers.permissions: 'permissions', readers.content: 'text',
+    readers.huge_pages: 'huge_pages', readers.pci_addresses: 'texts', readers.words: 'texts',
     units.memory_mib: 'size', units.disk_gib: 'size', str: 'anything_short', infrastructure.one_cidr: 'network_address',
     services.ports: 'ports', containers.variables: 'variables', containers.volumes: 'volumes'}
 """What the functions accept that read single keys."""
@@ -139,14 +142,14 @@ class _Maker:
         return {**told, **found, **limits}
 
     def _parsed(self, parse: Callable[[Any], Any]) -> Schema:
-        if not isinstance(parse, spec.Entries):
+        if not isinstance(parse, Entries):
             return self.ref(_PARSED[parse])
         name = parse.kind.partition(' ')[2].replace(' ', '_')
         entry = self.define(name, lambda: self._entry(parse))
         either = {'anyOf': [_SHORTHANDS[parse.kind], entry]} if parse.kind in _SHORTHANDS else entry
         return _one_or_more(either)
 
-    def _entry(self, parse: spec.Entries) -> Schema:
+    def _entry(self, parse: Entries) -> Schema:
         found = self.struct(parse.struct, parse.aliases)
         return {**found, 'properties': {**found['properties'], **_POOLS}} if parse.struct is spec.NetSpec else found
 

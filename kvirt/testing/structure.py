@@ -17,7 +17,8 @@ from kvirt.decode import field_types
 from kvirt.shapes import STATUSES
 from kvirt.spec import SPECIAL
 
-FOR_PROVIDERS = frozenset({'image_behind', 'login_user', 'extra_costs', 'flavor_for', 'flavor_named', 'made_in'})
+FOR_PROVIDERS = frozenset({'image_behind', 'login_user', 'extra_costs', 'flavor_for', 'flavor_named', 'made_in',
+                           'watching'})
 """Public methods of areas that are no operations: providers override or call them."""
 
 

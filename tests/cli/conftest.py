@@ -103,3 +103,48 @@ def web(kvirt: Run) -> Run:
     done = kvirt('create', 'vm', '-i', 'debian12', '-P', 'insecure=true', '-P', 'memory=1g', 'web')
     assert done.code == 0, done.err
     return kvirt
+
+
+ENGINE = """\
+import json, pathlib, sys
+state = pathlib.Path({state!r})
+known = json.loads(state.read_text()) if state.exists() else {{}}
+words = sys.argv[1:]
+def of(name):
+    made = known[name]
+    return {{'Name': name, 'State': {{'Status': made['status']}}, 'ImageName': made['image'],
+             'Config': {{'Labels': {{'kvirt.plan': made['plan']}}, 'Cmd': made['cmd']}},
+             'NetworkSettings': {{'Ports': {{'80/tcp': [{{'HostPort': '8080'}}]}}}}}}
+if words[:2] == ['container', 'inspect']:
+    print(json.dumps([of(name) for name in words[2:] if name in known]))
+    sys.exit(any(name not in known for name in words[2:]))
+elif words[0] == 'ps':
+    print(*known, sep='\\n')
+elif words[0] == 'images':
+    print('localhost/busybox:1|0123456789ab|4.2 MB')
+elif words[0] == 'run':
+    if 'broken' in words:
+        sys.exit('crun: no such file')
+    image = words.index('-p') + 2 if '-p' in words else words.index('--label') + 2
+    plan = words[5].partition('=')[2]
+    known[words[3]] = {{'status': 'running', 'plan': plan, 'image': words[image], 'cmd': words[image + 1:]}}
+elif words[0] == 'rm':
+    known.pop(words[2], None)
+elif words[0] in ('start', 'stop', 'restart'):
+    known[words[1]]['status'] = 'exited' if words[0] == 'stop' or 'dies' in known[words[1]]['cmd'] else 'running'
+elif words[0] == 'attach':
+    sys.exit(7)
+state.write_text(json.dumps(known))
+"""
+
+
+@pytest.fixture
+def podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A container engine that only remembers; the real one is asked by the tests of e2e. Returns what it remembers."""
+    folder = tmp_path / 'engine'
+    folder.mkdir()
+    program = folder / 'podman'
+    program.write_text(f'#!{sys.executable}\n{ENGINE.format(state=str(folder / "state.json"))}')
+    program.chmod(0o755)
+    monkeypatch.setenv('PATH', f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return folder / 'state.json'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from kvirt.cli.main import main
 from kvirt.providers import catalog, registry
@@ -10,9 +11,13 @@ from kvirt.providers.fake import Kfake
 
 
 class Kreachable(Kfake):
-    """The fake, whose VMs do not only exist on paper."""
+    """The fake, whose VMs do not only exist on paper, and whose displays only their host can reach."""
 
     pretends = False
+    host = 'gate.invalid'
+
+    def _console(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return {**super()._console(*args, **kwargs), 'tunnel': self.host}
 
 
 if __name__ == '__main__':

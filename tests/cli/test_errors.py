@@ -223,6 +223,11 @@ def test_a_wrong_key_in_the_configuration_is_named_with_its_place(kvirt: Run, ho
     ('lab:\n  type: fake\n  boot_seconds: soon\n', ':3: option of client lab: boot_seconds: expected a number, got text'),
     ('lab:\n  type: fake\n  location: ${NOWHERE_SET}\n', 'the environment variable NOWHERE_SET is not set'),
     ('default:\n  client: gone\nlab:\n  type: fake\n', "client 'gone' does not exist"),
+    ('default:\n  memroy: 4g\nlab:\n  type: fake\n',
+     "config.yml:2: unknown key 'memroy' in section default, did you mean 'memory'?"),
+    ('default:\n  slacktoken: x\nlab:\n  type: fake\n',
+     "config.yml:2: kcli's key 'slacktoken' is not supported in section default"),
+    ('lab:\n  type: hcloud\n  apikey: x\n', "config.yml:3: unknown key 'apikey' in client lab, which is 'token' here"),
     ('lab:\n  type: fake\n  memory: -1\n', ':3: keyword memory: -1 is not a size'),
 ])
 def test_a_broken_configuration_is_told_with_its_place(text: str, said: str, kvirt: Run, home: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -57,9 +58,8 @@ def test_every_command_has_help_that_ends_with_an_example_of_itself(words: tuple
     assert done.out.splitlines()[2].strip(), 'the help begins with what the command does'
 
 
-LISTS = [words for words in EVERY if words[0] == 'list' and words[1] not in ('plan', 'inventory')]
-"""Lists that are made by :func:`kvirt.cli.lists.list_command`; that of plans is made with all else of plans, and an
-inventory is no rows, but what Ansible reads."""
+LISTS = [words for words in EVERY if words[0] == 'list' and words[1] != 'inventory']
+"""All lists. An inventory is no rows, but what Ansible reads."""
 
 
 @pytest.mark.parametrize('words', LISTS, ids=' '.join)
@@ -75,12 +75,12 @@ NEEDS = {'bucket-file': ('store',), 'nic': ('web',), 'snapshot': ('web',), 'plan
 
 
 @pytest.mark.parametrize('words', LISTS, ids=' '.join)
-def test_what_a_list_can_be_sorted_by_it_can_be_chosen_by(words: tuple[str, ...], web: Run) -> None:
+def test_what_a_list_can_be_sorted_by_it_can_be_chosen_by(words: tuple[str, ...], web: Run, podman: Path) -> None:
     assert web('create', 'vm', '-i', 'debian12', '-P', 'insecure=true', '-P', 'plan=shop', 'db').code == 0
     assert web('create', 'bucket', 'store').code == 0
     assert web('create', 'snapshot', '-n', 'web', 'early').code == 0
     command = resolved(words)
-    field = 'flavor' if words[1] == 'offer' else 'device' if words[1] == 'nic' else 'name'
+    field = {'offer': 'flavor', 'nic': 'device', 'plan': 'plan'}.get(words[1], 'name')
     for form in ('table', 'json', 'jsoncompact', 'yaml', 'name'):
         done = web(*words, *NEEDS.get(words[1], ()), '--sort', field, '-P', f'{field}=nothing*bears*this', '-o', form)
         assert (done.code, done.errors) == (0, []), (command, done.err)
@@ -216,3 +216,24 @@ def test_lists_into_a_pipe_load_nothing_heavy(home: object) -> None:
              ('list', 'network', '-o', 'yaml'), ('list', 'flavor', '--sort', 'price'), ('list', 'offer', '--numcpus', '2'),
              ('list', 'security-group'), ('list', 'dns')]
     assert loaded_by(*lists) & set(HEAVY) == set()
+
+
+IDLE = ('concurrent', 'bz2', 'lzma', 'tempfile', 'shutil', 'subprocess', 'random', 'ssl', 'email', 'http', 'socket',
+        'asyncio', 'multiprocessing', 'unittest')
+"""Modules of Python's own that take milliseconds to load, and that short commands have no use for."""
+
+
+@pytest.mark.parametrize('commands', [
+    [('list', kind) for kind in ('vm', 'client', 'profile', 'keyword', 'network', 'pool', 'image', 'plan')],
+    [('-C', 'test:///default', 'list', kind) for kind in ('vm', 'network', 'pool', 'plan')],
+], ids=['fake', 'libvirt'])
+def test_lists_load_nothing_that_they_have_no_use_for(commands: list[tuple[str, ...]], home: object) -> None:
+    if commands[0][0] == '-C':
+        pytest.importorskip('libvirt')
+    assert loaded_by(*commands) & {*HEAVY, *IDLE, 'cryptography', 'libvirt'} <= {'libvirt'}
+
+
+def test_creating_a_vm_loads_nothing_that_unpacks_or_fetches(home: object) -> None:
+    create = ('create', 'vm', '-i', 'debian12', '-P', 'nokeys=true')
+    assert loaded_by((*create, 'one')) & {'jinja2', 'paramiko', 'requests', 'urllib3', 'rich', 'concurrent', 'bz2', 'lzma',
+                                          'tempfile', 'ssl', 'email', 'http', 'asyncio'} == set()

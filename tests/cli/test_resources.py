@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import json
 import threading
@@ -74,6 +75,17 @@ def test_networks(web: Run) -> None:
     assert set(rows(web, 'network')) == {'default'}
 
 
+def test_a_network_is_only_taken_from_vms_by_force(web: Run) -> None:
+    assert web('create', 'network', '-c', '10.7.0.0/24', 'lab').code == 0
+    assert web('create', 'nic', '-n', 'lab', 'web').code == 0
+    assert json.loads(web('info', 'network', 'lab', '-o', 'json').out)['vms'] == ['web']
+    refused = web('delete', 'network', '-y', 'lab')
+    assert refused.code == 1 and 'in use by web' in refused.errors[0] and 'force' in refused.errors[0]
+    assert web('delete', 'network', '-y', '--force', 'lab').code == 0
+    assert set(rows(web, 'network')) == {'default'}
+    assert [nic['net'] for nic in json.loads(web('info', 'vm', 'web', '-o', 'json').out)['nets']] == ['default']
+
+
 def test_pools(web: Run) -> None:
     assert web('create', 'pool', '-p', '/srv/x', 'x').code == 0
     assert rows(web, 'pool')['x']['path'] == '/srv/x'
@@ -127,6 +139,22 @@ def test_isos(web: Run, server: str) -> None:
     assert web('update', 'vm', '-P', 'iso=live.iso', 'web').code == 0
     assert web('update', 'vm', '-P', 'iso=', 'web').code == 0
     assert web('delete', 'iso', '-y', 'live.iso').code == 0
+    done = web('download', 'iso', '-u', f'{server}/live.iso', 'mine')
+    assert done.err.splitlines()[-1] == 'Iso mine.iso downloaded on lab', 'its name says what it is'
+    assert 'mine.iso' in rows(web, 'iso') and 'mine' not in rows(web, 'image')
+
+
+def test_what_is_downloaded_is_verified(web: Run, tmp_path: Path) -> None:
+    file = tmp_path / 'tiny.img'
+    file.write_bytes(bytes(4096))
+    right = hashlib.sha512(bytes(4096)).hexdigest()
+    for words in (('--checksum', f'sha512:{"0" * 128}'), ('-P', f'checksum={"0" * 128}')):
+        done = web('download', 'image', '-u', str(file), *words)
+        assert (done.code, f'{file} has another checksum than sha512:' in done.err) == (2, True), done.err
+    done = web('download', 'image', '-u', str(file), '--checksum', 'md5:abc')
+    assert (done.code, done.err.startswith("Error: 'md5:abc' is no checksum. Give sha256:DIGITS")) == (2, True)
+    assert web('download', 'image', '-u', str(file), '-P', f'checksum=sha512:{right}').code == 0
+    assert 'tiny.img' in rows(web, 'image')
 
 
 def test_disks(web: Run) -> None:

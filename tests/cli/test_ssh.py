@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from kvirt.cli import console
+from kvirt.cli.context import Session
+from kvirt.errors import KvirtError
+from kvirt.reach import Reach
+
 from .conftest import ROOT, Outcome, Run
+from .reachable import Kreachable
 
 Called = Callable[..., list[str]]
 
@@ -151,3 +159,65 @@ def test_a_host_to_jump_over(called: Called, words: tuple[str, ...]) -> None:
 def test_what_is_no_host_to_jump_over(reach: Run) -> None:
     done = reach('ssh', '--insecure', '-J', '-oProxyCommand=x', 'web')
     assert done.code == 2 and 'no host to jump over' in done.err
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file where a stand-in for a viewer notes what it is told, and that there was a way to the display."""
+    for name, text in (('ssh', STAND_IN), ('viewer', VIEWER)):
+        (tmp_path / name).write_text(f'#!{sys.executable}\n{text}')
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv('PATH', f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr('kvirt.cli.console._viewer', lambda: str(tmp_path / 'viewer'))
+    return tmp_path / 'shown'
+
+
+STAND_IN = """\
+import pathlib, socket, sys
+local = sys.argv[sys.argv.index('-L') + 1].split(':')
+if local[3] == '1':
+    sys.exit('no way')
+with socket.create_server((local[0], int(local[1]))) as listener:
+    while True:
+        listener.accept()[0].close()
+"""
+VIEWER = """\
+import pathlib, socket, sys
+told = sys.stdin.read()
+socket.create_connection(('127.0.0.1', int(told.partition('port=')[2].split()[0]))).close()
+pathlib.Path(sys.argv[0]).with_name('shown').write_text(told)
+"""
+
+
+class Way(Reach):
+    """A client with a host of its own."""
+
+    k = Kreachable  # type: ignore[assignment] # all that is asked of it is its host
+
+
+@pytest.mark.parametrize('port', [5901, 1])
+def test_a_viewer_has_a_way_to_the_display_for_as_long_as_it_runs(port: int, shown: Path) -> None:
+    known = {'protocol': 'vnc', 'host': '127.0.0.1', 'port': port, 'password': 'p', 'tunnel': 'gate.invalid'}
+    if port == 1:
+        with pytest.raises(KvirtError, match='no way to the display'):
+            console._tunnelled(Session(), Way(), known)  # type: ignore[arg-type]
+        return
+    assert console._tunnelled(Session(), Way(), known) == 0  # type: ignore[arg-type]
+    told = shown.read_text().split()
+    assert told[:3] == ['[virt-viewer]', 'type=vnc', 'host=127.0.0.1'] and told[4] == 'password=p'
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(('127.0.0.1', int(told[3].partition('=')[2])))
+
+
+def test_a_display_that_only_its_host_can_reach(reach: Run) -> None:
+    with contextlib.ExitStack() as taken:  # the port of the display, by us or by somebody else
+        with contextlib.suppress(OSError):
+            taken.enter_context(socket.create_server(('127.0.0.1', 5901)))
+        done = reach('console', 'web')
+        known = json.loads(reach('console', 'web', '-o', 'json').out)
+    port = done.out.strip().rpartition(':')[2]
+    assert done.out == f'vnc://127.0.0.1:{port}\n' and port != '5901'
+    forward = f'127.0.0.1:{port}:console.fake.invalid:5901'
+    assert done.err.startswith('It answers while this runs: ssh ') and f'-L {forward} -l root -- gate.invalid' in done.err
+    assert known['tunnel_command'][-3:] == ['root', '--', 'gate.invalid'] and known['port'] == 5901
+    assert known['tunnel_url'].startswith('vnc://127.0.0.1:')

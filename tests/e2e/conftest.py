@@ -7,17 +7,31 @@ import secrets
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import libvirt
 import pytest
 
 from kvirt.config import Kconfig
 from kvirt.providers.kvm import Kvirt
+from kvirt.providers.kvm.lookup import still_there
 from kvirt.settings import Settings
 
 URI = os.environ.get('KVIRT_TEST_URI', 'qemu:///system')
 IMAGE = os.environ.get('KVIRT_TEST_IMAGE', 'debian12')
 STEM = os.environ.get('KVIRT_TEST_PREFIX', 'kvt')  # of names: who shares a host with others can tell what is whose
+
+SKIPPED = pytest.StashKey[dict[str, str]]()
+"""Why tests were skipped, by their ids."""
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Write down why a test was skipped."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if report.skipped and isinstance(report.longrepr, tuple):
+        item.config.stash.setdefault(SKIPPED, {})[item.nodeid] = report.longrepr[2]
 
 
 class Leftovers:
@@ -30,18 +44,23 @@ class Leftovers:
         """Return everything whose name begins with *prefix*: domains, volumes, files, networks, pools, leases."""
         found = {f'domain {each.name()}' for each in self.conn.listAllDomains()}
         found |= {f'network {each.name()}' for each in self.conn.listAllNetworks()}
-        for pool in self.conn.listAllStoragePools():
-            found.add(f'pool {pool.name()}')
-            if pool.isActive():
-                Kvirt.refresh(pool)
-                found |= {f'volume {each.name()}' for each in pool.listAllVolumes()}
-                folder = ET.fromstring(pool.XMLDesc()).findtext('target/path')
-                if folder and Path(folder).is_dir():
-                    found |= {f'file {each.name.lstrip(".")}' for each in Path(folder).iterdir()}
-        for network in self.conn.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE):
-            found |= {f"lease {lease.get('hostname') or ''}" for lease in network.DHCPLeases()}
+        # Pools and networks of others come and go meanwhile.
+        found = found.union(*still_there(self.conn.listAllStoragePools(), self._in_pool))
+        networks = self.conn.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
+        for leases in still_there(networks, lambda network: network.DHCPLeases()):
+            found |= {f"lease {lease.get('hostname') or ''}" for lease in leases}
         return {each for each in found if each.partition(' ')[2].startswith(prefix)}
 
+    @staticmethod
+    def _in_pool(pool: libvirt.virStoragePool) -> set[str]:
+        found = {f'pool {pool.name()}'}
+        if pool.isActive():
+            Kvirt.refresh(pool)
+            found |= {f'volume {each.name()}' for each in pool.listAllVolumes()}
+            folder = ET.fromstring(pool.XMLDesc()).findtext('target/path')
+            if folder and Path(folder).is_dir():
+                found |= {f'file {each.name.lstrip(".")}' for each in Path(folder).iterdir()}
+        return found
 
     def remove(self, prefix: str) -> None:
         """Remove the domains, networks and volumes of a test that failed, so that the next ones find a clean host."""
@@ -94,3 +113,14 @@ def config(home: Path) -> Iterator[Kconfig]:
 def kvm(home: Path) -> Iterator[Kvirt]:
     with Kvirt(url=URI, home=str(home)) as provider:
         yield provider
+
+
+@pytest.fixture
+def pool(kvm: Kvirt, prefix: str) -> Iterator[str]:
+    """A pool in a folder that QEMU may look into."""
+    name, folder = f'{prefix}-pool', Path('/var/lib/libvirt', f'{prefix}-pool')
+    kvm.create_pool(name, str(folder)).expect()
+    yield name
+    if name in kvm.list_pools():
+        kvm.delete_pool(name, full=True).expect()
+    folder.rmdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,22 @@ from pathlib import Path
 import pytest
 
 from kvirt.base import Kbase
+from kvirt.providers.kvm import Kvirt
 from kvirt.testing import Harness
 from kvirt.testing.conformance import *  # noqa: F403
 
-from .conftest import IMAGE, URI, Leftovers
+from .conftest import IMAGE, SKIPPED, URI, Leftovers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('orphans')]  # neither sees what the other leaves
+
+OF_NO_USE = ('sublocation', 'placement', 'publicip')
+"""Keywords of clouds that mean nothing on a libvirt host."""
+
+NO_LIMITS = ('a VM can have several cards on a network here', 'a guest can be told anything here')
+"""Skips of tests that try what some platforms limit, and libvirt does not."""
+
+ELSEWHERE = ('VMs do not really boot here', 'VMs do not really boot here, so they have no address')
+"""Skips of tests that need an address, which test_routes.py and test_guest.py try with guests that boot."""
 
 
 class KvmHarness(Harness):
@@ -59,3 +70,14 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KvmHarness]:
     for folder in harness.folders:  # a pool that is deleted leaves its folder, which was there before it
         if folder.is_dir():
             folder.rmdir()
+
+
+def test_nothing_is_skipped_but_what_libvirt_has_no_notion_of(request: pytest.FixtureRequest) -> None:
+    """It stands last. tests/unit/providers/kvm/test_provider.py names the operations that libvirt can never have."""
+    never = {each.operation for each in Kvirt.capabilities() if each.mark == 'never'}
+    told = {reason.removeprefix('Skipped: ') for test, reason in request.config.stash.get(SKIPPED, {}).items()
+            if test.partition('::')[0] == request.node.nodeid.partition('::')[0]}
+    fine = {*NO_LIMITS, *ELSEWHERE, *(f'Kvirt does not honour {keyword}' for keyword in OF_NO_USE)}
+    odd = [reason for reason in told - fine
+           if not (found := re.match(r'Kvirt does not support (\w+)', reason)) or found[1] not in never]
+    assert odd == []

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from kvirt.cli.main import main
 from kvirt.config import Kconfig
 from kvirt.plan.engine import Plan
+
+from .podman import Podman, engine
 
 pytestmark = pytest.mark.e2e
 
 IMAGE = 'localhost/kvirt-busybox:1'
-CONF = """\
-[containers]
-netns = "host"
-default_ulimits = []
-seccomp_profile = "unconfined"
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-"""
-STORAGE = '[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
-
 PLAN = """\
 {name}:
   type: container
@@ -36,21 +28,10 @@ PLAN = """\
   cmds: [/busybox, sh, -c, 'echo $COLOUR > /data/colour; exec /busybox sleep 600']
 """
 
-Podman = Callable[..., str]
-
-
 @pytest.fixture
 def podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Podman]:
-    """Return a function that asks podman, whose images and containers are a world of their own."""
-    for variable, name, text in (('CONTAINERS_CONF', 'containers.conf', CONF),
-                                 ('CONTAINERS_STORAGE_CONF', 'storage.conf', STORAGE.format(folder=tmp_path))):
-        (tmp_path / name).write_text(text)
-        monkeypatch.setenv(variable, str(tmp_path / name))
-
-    def run(*words: str) -> str:
-        done = subprocess.run(['podman', *words], capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, (words, done.stderr)
-        return done.stdout.strip()
+    """Return a function that asks podman, which has an image."""
+    run = engine(tmp_path, monkeypatch)
     run('import', str(packed(tmp_path)), IMAGE)
     yield run
     run('rm', '-af', '-t', '0')
@@ -105,3 +86,26 @@ def test_a_container_of_somebody_else_outlives_the_plan(podman: Podman, config: 
     assert config.open_plan(f'{prefix}-plan', inputstring=text).create().changed() == []
     assert config.open_plan(f'{prefix}-plan', inputstring=text).delete().ok
     assert podman('ps', '--format', '{{.Names}}') == name
+
+
+def test_what_the_command_line_does_to_them(podman: Podman, home: Path, prefix: str, monkeypatch: pytest.MonkeyPatch,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv('KVIRT_HOME', str(home))
+    name = f'{prefix}-cli'
+
+    def kvirt(*words: str) -> str:
+        capsys.readouterr()
+        code, said = main(list(words)), capsys.readouterr()
+        assert code == 0, said.err
+        return said.out
+    kvirt('create', 'container', '-i', IMAGE, '-P', 'cmds=[/busybox, sleep, 600]', name)
+    rows = json.loads(kvirt('list', 'container', '-o', 'json'))
+    assert [(row['name'], row['status'], row['image'], row['plan'], row['command']) for row in rows] == [
+        (name, 'running', IMAGE, 'kvirt', '/busybox sleep 600')]
+    assert IMAGE in kvirt('list', 'container-image', '-o', 'name').split()
+    podman('stop', '-t', '0', name)  # sleep heeds no signal when it is the first process
+    assert kvirt('list', 'container', '-P', 'status=exited', '--short') == f'{name}\n'
+    kvirt('start', 'container', name)
+    assert kvirt('list', 'container', '-P', 'status=running', '--short') == f'{name}\n'
+    kvirt('delete', 'container', '-y', name)
+    assert podman('ps', '-aq') == ''

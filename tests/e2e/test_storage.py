@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,6 @@ from kvirt.providers.kvm import Kvirt
 pytestmark = pytest.mark.e2e
 
 BARE: dict[str, Any] = {'virttype': 'qemu', 'cloudinit': False, 'nets': [], 'memory': 64, 'numcpus': 1, 'disks': [1]}
-
-
-@pytest.fixture
-def pool(kvm: Kvirt, prefix: str) -> Iterator[str]:
-    """A pool in a folder that QEMU may look into."""
-    name, folder = f'{prefix}-pool', Path('/var/lib/libvirt', f'{prefix}-pool')
-    kvm.create_pool(name, str(folder)).expect()
-    yield name
-    if name in kvm.list_pools():
-        kvm.delete_pool(name, full=True).expect()
-    folder.rmdir()
 
 
 def disk(kvm: Kvirt, vm: str, target: str, live: bool) -> ET.Element:
@@ -100,6 +88,40 @@ def test_a_disk_that_can_not_be_plugged_in_leaves_nothing(kvm: Kvirt, prefix: st
         assert not kvm.add_disk(name, 1, interface=bus).ok
         assert kvm.list_disks() == before
     kvm.delete(name).expect()
+
+
+@pytest.mark.parametrize(('pooltype', 'path', 'settings'), [
+    ('netfs', '/export', {'host': '127.0.0.1', 'format': 'nfs'}), ('lvm', 'nosuchgroup', {}),
+    ('iscsi', 'iqn.2013-06.com.example:disk', {'host': '127.0.0.1'}), ('rbd', 'vms', {'host': '127.0.0.1'}),
+    ('zfs', 'nosuchpool', {})])
+def test_a_pool_that_can_not_be_had_leaves_nothing(kvm: Kvirt, prefix: str, pooltype: str, path: str,
+                                                   settings: dict[str, str]) -> None:
+    name = f'{prefix}-pool'
+    refused = kvm.create_pool(name, path, pooltype=pooltype, overrides=settings)
+    assert not refused.ok and refused['reason']
+    if 'storage driver' in refused['reason']:  # a package of libvirt that is not installed
+        assert refused['error'] == 'NotSupported' and f'libvirt-daemon-driver-storage-{pooltype}' in str(refused.error)
+    assert name not in kvm.list_pools() and not Path('/var/lib/libvirt', name).exists()
+
+
+def test_a_folder_that_was_there_outlives_a_pool_that_can_not_be_had(kvm: Kvirt, prefix: str, tmp_path: Path) -> None:
+    refused = kvm.create_pool(f'{prefix}-pool', '/export', pooltype='netfs',
+                              overrides={'host': '127.0.0.1', 'format': 'nfs', 'target': str(tmp_path)})
+    assert not refused.ok and tmp_path.is_dir() and f'{prefix}-pool' not in kvm.list_pools()
+
+
+def test_a_pool_whose_folder_is_gone_is_in_nobodys_way(kvm: Kvirt, prefix: str, caplog: pytest.LogCaptureFixture) -> None:
+    broken, folder = f'{prefix}-pool', Path('/var/lib/libvirt', f'{prefix}-pool')
+    kvm.create_pool(broken, str(folder)).expect()
+    folder.rmdir()
+    refused = kvm.create(f'{prefix}-a', **{**BARE, 'image': f'{prefix}-image'})
+    assert refused['error'] == 'NotFound' and f'{prefix}-image' in refused['reason']
+    assert broken in caplog.text
+    assert kvm.info_pool(broken)['status'] != 'running' and broken in kvm.list_pools()
+    kvm.create(f'{prefix}-a', **BARE, start=False).expect()
+    kvm.delete(f'{prefix}-a').expect()
+    assert kvm.create_disk(f'{prefix}-b', 1, pool=broken)['error'] == 'Conflict'
+    kvm.delete_pool(broken).expect()
 
 
 def test_a_pool_tells_its_sizes(kvm: Kvirt, pool: str) -> None:

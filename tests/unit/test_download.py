@@ -48,6 +48,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         if cls.ranges and self.headers.get('Range'):
             start = int(self.headers['Range'][6:-1])
             self.send_response(206)
+            self.send_header('Content-Range', f'bytes {start}-{len(body) - 1}/{len(body)}')
         else:
             self.send_response(200)
         self.send_header('Content-Length', str(len(body) - start))
@@ -117,6 +118,19 @@ def test_checksums_are_verified(server):
         pass
     with pytest.raises(NotFound, match='does not list'), copy(f'{server.url}/bad.gz', checksums=f'{server.url}/SUMS'):
         pass
+
+
+def test_a_checksum_can_be_given_itself(server, tmp_path):
+    url, local = f'{server.url}/image.qcow2', tmp_path / 'image.qcow2'
+    local.write_bytes(BODY)
+    for kind in (hashlib.sha256, hashlib.sha512):
+        digits = kind(BODY).hexdigest()
+        for source in (url, str(local), f'file://{local}'):
+            for given in (digits, f'{kind().name}:{digits.upper()}'):
+                with copy(source, checksums=given) as path:
+                    assert path.read_bytes() == BODY
+            with pytest.raises(InvalidInput, match='another checksum'), copy(source, checksums='0' * len(digits)):
+                pass
 
 
 def test_packed_files_are_unpacked(server, tmp_path):

@@ -140,3 +140,37 @@ def test_a_provider_is_a_client_by_its_own_name(tmp_path) -> None:
         assert config.options(config.provider)['token'] == 'x' * 64
     with pytest.raises(InvalidInput, match='client hcloud needs token: write it in its section, or set HCLOUD_TOKEN'):
         Kconfig('hcloud', settings=Settings(tmp_path, environ={})).k  # noqa: B018
+
+
+UNFIT = ('default:\n  client: cloud\n  nested: false\n  ports: [80]\n  memory: 1g\n'
+         'cloud:\n  type: digitalocean\n  token: x\n')
+
+
+def test_a_default_is_no_demand_on_platforms_that_do_not_honour_it(tmp_path, caplog) -> None:
+    from kvirt.config import Kconfig
+    (tmp_path / 'config.yml').write_text(UNFIT)
+    caplog.set_level('INFO', 'kvirt')
+    with Kconfig(settings=Settings(tmp_path, {})) as config:
+        assert config.vm_values().values == {'ports': [80], 'memory': '1g'}
+    assert f'{tmp_path}/config.yml:3: keyword nested is left out: it means nothing to digitalocean' in caplog.messages
+    (tmp_path / 'config.yml').write_text(UNFIT + '  nested: false\n')
+    with Kconfig(settings=Settings(tmp_path, {})) as config:
+        values = config.vm_values()
+        with pytest.raises(InvalidInput, match='config.yml:9: keyword nested is not honoured by digitalocean'):
+            config.decoded('web', values, tmp_path)
+
+
+def test_what_kclis_own_file_has_in_default_is_warned_of_once(tmp_path, monkeypatch, caplog) -> None:
+    from kvirt.config import Kconfig
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / '.kcli').mkdir()
+    text = 'default:\n  bmc_user: me\n  memroy: 4g\n  tunnel: true\na: {type: fake}\n'
+    (tmp_path / '.kcli' / 'config.yml').write_text(text)
+    settings = Settings(environ={})
+    for _ in range(2):
+        with Kconfig('a', settings=settings) as config:
+            assert config.k.list() == []
+    told = [message for message in caplog.messages if 'section default' in message]
+    assert len(told) == 2
+    assert "config.yml:2: kcli's key 'bmc_user' is not supported in section default" in told[0]
+    assert "config.yml:3: unknown key 'memroy' in section default, did you mean 'memory'?" in told[1]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kvirt.errors import Cancelled, Conflict, KvirtError, NotFound, RateLimited, TimedOut, Unavailable
-from kvirt.wait import Cancel, StatusBoard, SystemClock, until
+from kvirt.wait import Alarm, Cancel, StatusBoard, SystemClock, ring_on_change, until
 
 
 class Clock:
@@ -187,3 +187,56 @@ def test_a_wait_that_can_not_end_well_says_why(rows: list[dict[str, Any]], error
 
 def test_a_failed_vm_may_be_what_is_waited_for() -> None:
     assert StatusBoard(Provider([vm('failed')]), clock=Clock()).wait('web', {'failed'}, timeout=10)['status'] == 'failed'
+
+
+def test_a_ring_ends_the_sleep_of_who_waits() -> None:
+    alarm, seen = Alarm(Cancel()), threading.Event()
+    threading.Thread(target=lambda: (seen.set(), alarm.ring())).start()
+    before = time.monotonic()
+    assert until(seen.is_set, what='a ring', timeout=60, interval=60, clock=alarm)
+    assert time.monotonic() - before < 30
+
+
+def test_a_ring_before_the_sleep_is_not_lost_and_counts_once() -> None:
+    alarm = Alarm(Cancel())
+    alarm.ring()
+    alarm.ring()
+    before = time.monotonic()
+    alarm.sleep(60)
+    assert time.monotonic() - before < 30
+    alarm.sleep(0.01)
+
+
+def test_a_cancelled_alarm_ends_at_once_and_leaves_nothing_with_the_token() -> None:
+    cancel = Cancel()
+    alarm = Alarm(cancel)
+    threading.Timer(0.05, cancel.set).start()
+    with pytest.raises(Cancelled):
+        alarm.sleep(60)
+    with pytest.raises(Cancelled):
+        alarm.sleep(60)
+    cancel.clear()
+    assert cancel._wakes == []
+
+
+def test_who_watches_is_rung_for_by_each_change_and_by_a_failure() -> None:
+    seen = [{'status': 'stopped'}]
+    rung = threading.Semaphore(0)
+
+    def look() -> dict[str, str]:
+        if not seen:
+            raise Unavailable('away')
+        return dict(seen[0])
+
+    end = ring_on_change(look, rung.release, every=0.01)
+    assert not rung.acquire(timeout=0.1), 'nothing changed yet'
+    seen[0] = {'status': 'running'}
+    assert rung.acquire(timeout=30)
+    assert not rung.acquire(timeout=0.1), 'one change is rung for once'
+    seen.clear()
+    assert rung.acquire(timeout=30)
+    end()
+    seen.append({'status': 'stopped'})
+    while rung.acquire(blocking=False):
+        pass
+    assert not rung.acquire(timeout=0.1), 'it was ended'

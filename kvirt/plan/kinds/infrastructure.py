@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any
 
 from kvirt import units
 from kvirt.errors import Conflict, InvalidInput, Problem, TimedOut
+from kvirt.names import did_you_mean
 from kvirt.plan.events import Key
 from kvirt.plan.kinds.item import Change, Difference, Item, NamedKeys, Tell, attempt
 from kvirt.readers import texts
 from kvirt.result import Result
 from kvirt.spec import doc
 from kvirt.wait import until
+
+log = logging.getLogger(__name__)
 
 _FOR_DISKS = 120.0
 
@@ -76,7 +80,7 @@ class NetworkItem(Item):
 
 
 class PoolKeys(NamedKeys, frozen=True, kw_only=True):
-    """The keys of a storage pool."""
+    """The keys of a storage pool; further ones are settings that the provider has for pools of its type."""
 
     path: Annotated[str | None, doc('plan', 'Folder, volume group or dataset')] = None
     pooltype: Annotated[str, doc('plan', 'Kind of pool: dir, lvm, zfs, ...')] = 'dir'
@@ -88,13 +92,29 @@ class PoolItem(Item):
 
     kind = 'pool'
     Keys = PoolKeys
+    open_keys = True
+
+    def _check(self) -> None:
+        if self.keys.path:  # whose files would be volumes, which any VM of the plan can have as its disks
+            self._need_trust('opens a folder of the host', 'path')
+        ask = getattr(self.config.provider, 'pool_settings', None)  # a provider in kcli's manner has none
+        known = ask(self.keys.pooltype) if ask else frozenset()
+        odd = {key: Problem(f"unknown key of a pool of type {self.keys.pooltype} '{key}'"
+                            f"{did_you_mean(key, {*self.Keys.__struct_fields__, *known})}", self.entry.where(key))
+               for key in self.settings if key not in known}
+        if odd and not self.entry.compat:
+            raise InvalidInput(list(odd.values()))
+        for key, problem in odd.items():  # which kcli passed over in silence
+            log.warning('%s', problem)
+            del self.settings[key]
 
     def exists(self) -> bool:
         return self.name in self.live.pools()
 
     def create(self, tell: Tell) -> Result:
         keys = self.keys
-        return attempt(self.k.create_pool, self.name, keys.path, pooltype=keys.pooltype, thinpool=keys.thinpool)
+        own = {'overrides': self.settings} if self.settings else {}
+        return attempt(self.k.create_pool, self.name, keys.path, pooltype=keys.pooltype, thinpool=keys.thinpool, **own)
 
     def delete(self, tell: Tell) -> Result:
         return attempt(self.k.delete_pool, self.name)
@@ -108,6 +128,7 @@ class ImageKeys(NamedKeys, frozen=True, kw_only=True):
 
     url: Annotated[str | None, doc('plan', 'Where it is; a well-known one of that name when absent')] = None
     pool: Annotated[str | None, doc('plan', 'Storage pool')] = None
+    checksum: Annotated[str | None, doc('plan', 'What it must match: sha256:..., or the URL of a list of checksums')] = None
     size: Annotated[int | None, doc('plan', 'Size to grow it to, in GiB', units.disk_gib)] = None
     cmds: Annotated[tuple[str, ...], doc('plan', 'Commands run in it', texts)] = ()
 
@@ -134,15 +155,15 @@ class ImageItem(Item):
         keys = self.keys
         url = keys.url
         if url is None:
-            known = images.find(self.name)
-            if known is None:
+            arch = getattr(self.k, 'arch', None) or 'x86_64'
+            if images.find(self.name) is None and images.find(self.name, arch) is None:
                 raise InvalidInput(Problem(f'image {self.name} is not well-known, so it needs a url', self.entry.where()))
-            url = images.current(known).url
+            url = images.current(images.need(self.name, arch)).url
 
         def progress(done: int, total: int | None) -> None:
             tell(f'{done // 1024**2} of {total // 1024**2} MiB' if total else f'{done // 1024**2} MiB')
         return attempt(self.k.add_image, url, keys.pool, short=self.name, cmds=keys.cmds, name=self.name,
-                                                size=keys.size, progress=progress)
+                                                size=keys.size, progress=progress, checksum=keys.checksum)
 
     def delete(self, tell: Tell) -> Result:
         return attempt(self.k.delete_image, self.name, self.keys.pool)

@@ -16,12 +16,13 @@ from kvirt.plan.kinds.item import Change, Cost, Difference, Item, NamedKeys, Tel
 from kvirt.plan.rules import rule_layers
 from kvirt.profiles import Layer, merge
 from kvirt.result import Result
-from kvirt.spec import doc, files, is_keyword
+from kvirt.spec import DiskSpec, doc, files, is_keyword
 
 log = logging.getLogger(__name__)
 
 _OF_THIS_MACHINE = frozenset({'scripts', 'cloudinit_file', 'ignition_file', 'sharedfolders', 'emulator', 'kernel', 'initrd',
-                              'iso', 'finishfiles', 'privatekey'})
+                              'iso', 'extra_iso', 'floppy', 'uefi_firmware', 'uefi_nvtemplate', 'seriallog', 'pcidevices',
+                              'qemuextra', 'finishfiles', 'privatekey'})
 """Keywords that name files of this machine, or of the host."""
 
 _IN_METADATA = ('profile', 'owner', 'domain')
@@ -110,8 +111,8 @@ class VmItem(Item):
             yield 'pool', disk.pool or self.spec.pool
             if disk.image:
                 yield 'image', disk.image
-            if disk.name:
-                yield 'disk', disk.name
+            if disk.volume:
+                yield 'disk', disk.volume
         yield 'pool', self.spec.pool
         if self.spec.image:
             yield 'image', self.spec.image
@@ -205,13 +206,22 @@ class VmItem(Item):
                 grow = partial(k.resize_disk, name, there['device'], size)
                 yield Difference(f'size of disk {index}', there['size'], size, grow if size > there['size'] else None)
         for disk in spec.disks[len(live):]:
-            thin = spec.diskthin if disk.thin is None else disk.thin
-            yield Difference('a further disk', None, spec.disk_size(disk), partial(
-                k.add_disk, name, spec.disk_size(disk), pool=disk.pool or spec.pool, thin=thin, image=disk.image,
-                existing=disk.name, interface=disk.interface or spec.diskinterface))
+            yield Difference('a further disk', None, disk.existing or spec.disk_size(disk), partial(self._add_disk, disk))
         for there in live[max(len(spec.disks), 1):]:
             yield Difference(f"disk {there['device']}", there.get('size'), None,
                              partial(k.delete_disk, name, there['device']))
+
+    def _add_disk(self, disk: DiskSpec) -> Any:
+        """Give the VM that exists a disk, as its create would have done: a volume that is there, or a new one."""
+        k, spec = self.k, self.spec
+        pool = disk.pool or spec.pool
+        there = disk.existing or (disk.name if disk.name and k.disk_exists(pool, disk.name) else None)
+        overrides = {key: getattr(disk, key) for key in ('serial', 'wwn', 'format', 'cache', 'discard')}
+        overrides['diskname'] = None if there else disk.name
+        return k.add_disk(self.name, spec.disk_size(disk), pool=disk.pool if disk.existing else pool,
+                          thin=spec.diskthin if disk.thin is None else disk.thin, image=disk.image,
+                          shareable=bool(disk.shareable), existing=there, interface=disk.interface or spec.diskinterface,
+                          overrides={key: value for key, value in overrides.items() if value is not None})
 
     def _is_an_entry(self, there: Mapping[str, Any]) -> bool:
         """Tell if a disk is one of those that stand in the plan by themselves."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from kvirt.providers.aws.account import AwsOptions
 from kvirt.providers.aws.buckets import Buckets
 from kvirt.providers.aws.host import Host
-from kvirt.providers.aws.keys import Keys
 from kvirt.providers.aws.loadbalancers import LoadBalancers
-from kvirt.providers.aws.orphans import Orphans
 from kvirt.providers.aws.snapshots import Snapshots
 
 
-class Kaws(Snapshots, LoadBalancers, Keys, Buckets, Orphans, Host):
+class Kaws(Snapshots, LoadBalancers, Buckets, Host):
     """An account of AWS."""
 
     permissions = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from kvirt.errors import Conflict
-from kvirt.providers.aws.account import Account, bearing, cards_of, marked, name_of, pages, tags_of
+from kvirt.providers.aws.account import Account, cards_of
 from kvirt.providers.families import boto
+from kvirt.providers.families.ec2 import Filters, bearing, marked, name_of, pages, tags_of
 from kvirt.providers.families.floating import Address, Floating
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.marks import MARK
@@ -18,21 +19,17 @@ class Addresses(Floating, Account):
 
     one_address_each: ClassVar[bool] = True
 
-    def addresses(self) -> list[Address]:
-        return self._addresses()
-
-    def _addresses(self, filters: Mapping[str, Sequence[str]] | None = None,
-                   regions: Sequence[str] | None = None) -> list[Address]:
-        def read(ec2: Any) -> Iterable[Mapping[str, Any]]:
-            return pages(ec2, 'describe_addresses', 'Addresses', filters)
-        return list(map(_address, self.everywhere(read, regions)))
+    def addresses(self, filters: Filters | None = None, regions: Sequence[str] | None = None) -> list[Address]:
+        """Return the addresses that *filters* find in the regions that are seen, or in some."""
+        found = self.everywhere(lambda ec2: pages(ec2, 'describe_addresses', 'Addresses', filters), regions)
+        return list(map(_address, found))
 
     def reserve_address(self, name: str, request: str) -> Address:
         with boto.about(f'floating address {name}'):
             made = self.ec2.allocate_address(Domain='vpc',
                                              TagSpecifications=marked('elastic-ip', {'Name': name, MARK: request}))
             if boto.retried(made):  # then the first attempt may have taken one too
-                for twin in self._addresses(bearing(request), [self.here]):
+                for twin in self.addresses(bearing(request), [self.here]):
                     if twin.id != made['AllocationId']:
                         self.release_address(twin)
         return _address({**made, 'Region': self.here})
@@ -58,7 +55,7 @@ class Addresses(Floating, Account):
 
     def detach_addresses(self, instance: Mapping[str, Any]) -> None:
         """Detach the elastic addresses of an instance: none is made for a VM, so all stay."""
-        for address in self._addresses({'instance-id': [instance['InstanceId']]}, [instance['Region']]):
+        for address in self.addresses({'instance-id': [instance['InstanceId']]}, [instance['Region']]):
             self.unassign_address(address)
 
 

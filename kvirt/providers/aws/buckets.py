@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kvirt.providers.aws.account import EVERYWHERE, Account
+from kvirt.providers.aws.account import Account
+from kvirt.providers.families.places import EVERYWHERE
 from kvirt.providers.families.s3 import S3Buckets
 
 

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kvirt.providers.aws.account import Account, pages
+from kvirt.providers.aws.account import Account
 from kvirt.providers.families import boto
 from kvirt.providers.families.dns import CloudDns, Record, Zone, full_name, relative
+from kvirt.providers.families.ec2 import pages
 
 
 class Dns(CloudDns, Account):

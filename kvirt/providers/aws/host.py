@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kvirt.providers.aws.account import pages
 from kvirt.providers.aws.flavors import Flavors
 from kvirt.providers.aws.storage import Storage
+from kvirt.providers.families.ec2 import pages
 from kvirt.shapes import Flavor
 
 _COUNTRIES = {

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from kvirt.errors import Conflict, NotFound
+from kvirt.guest import images
 from kvirt.names import did_you_mean
-from kvirt.providers.aws import upload
-from kvirt.providers.aws.account import Account, bearing, described, marked, tags_of, to_tags
+from kvirt.parallel import in_parallel
+from kvirt.providers.aws.account import Account, Native
 from kvirt.providers.aws.wellknown import WELL_KNOWN, native_arch, short_name, short_of
+from kvirt.providers.families.ec2 import Filters, bearing, described, marked, tags_of, to_tags
 from kvirt.providers.families.images import CloudImages, Image, NewImage
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.marks import MARK, making
 from kvirt.providers.families.memory import Memory
+from kvirt.providers.families.rawdisks import as_raw, blocks_of, gib_of
 
 IMAGE_SECONDS = 3600.0
 """How long an image may take to be complete: its disk is copied."""
+
+BLOCK = 512 * 1024
 
 
 class Images(CloudImages, Account):
     """The images of an account, and the well-known ones."""
 
+    verifies_images = True
     image_names: ClassVar[tuple[str, str]] = ('(?!ami-).{3,}', 'Use 3 letters or more, and not ami- at the start')
 
     def __init__(self, debug: bool = False, **options: Any) -> None:
@@ -39,14 +48,14 @@ class Images(CloudImages, Account):
         known = WELL_KNOWN.get(short_name(image or '') or '')
         return known.user if known else super().login_user(image)
 
-    def image_of(self, image: str, arch: str = 'x86_64') -> dict[str, Any]:
+    def image_of(self, image: str, arch: str = 'x86_64') -> Native:
         """Return what EC2 tells of *image*: a short name, an id, or the name of one of the account. NotFound.
 
         What was found is remembered, since a plan makes many VMs of one image.
         """
         short = short_name(image)
 
-        def newest() -> dict[str, Any]:
+        def newest() -> Native:
             found = self._look(image, short, arch)
             if not found:
                 raise NotFound(f"image '{image}' does not exist in {self.here}"
@@ -59,7 +68,7 @@ class Images(CloudImages, Account):
         """Look images up anew from now on: vendors withdraw old ones."""
         self._images.forget()
 
-    def _look(self, image: str, short: str | None, arch: str) -> list[dict[str, Any]]:
+    def _look(self, image: str, short: str | None, arch: str) -> list[Native]:
         if short:
             source = WELL_KNOWN[short]
             filters = {'name': source.name(arch), 'architecture': native_arch(arch), 'state': 'available'}
@@ -70,7 +79,7 @@ class Images(CloudImages, Account):
             return list(described(self.ec2, 'image', {'image-id': [image]}))
         return self._own({'name': [image]}) if image else []
 
-    def _own(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[dict[str, Any]]:
+    def _own(self, filters: Filters | None = None) -> list[Native]:
         return list(described(self.ec2, 'image', filters, Owners=['self']))
 
     def read_images(self) -> Iterator[Image]:
@@ -96,8 +105,10 @@ class Images(CloudImages, Account):
         """Write the image block by block into a snapshot, of which an AMI is made: it passes through no bucket."""
         from kvirt.download import local_copy
         fields = _fields_of(wanted)
-        with local_copy(wanted.url, progress=wanted.progress) as content, upload.as_raw(content) as raw:
-            snapshot = upload.to_snapshot(self.client('ebs'), raw, to_tags(fields), wanted.size)
+        checksums = wanted.checksum or images.checksums_of(wanted.short, wanted.url)
+        fetched = local_copy(wanted.url, checksums=checksums, progress=wanted.progress)
+        with fetched as content, as_raw(content) as raw:
+            snapshot = self._snapshot_of(raw, fields, wanted.size)
             self.await_state(self.ec2, 'snapshot', snapshot, 'completed', seconds=IMAGE_SECONDS)
             made = self.ec2.register_image(
                 Name=wanted.name, Architecture='x86_64', VirtualizationType='hvm', EnaSupport=True,
@@ -105,6 +116,21 @@ class Images(CloudImages, Account):
                     'SnapshotId': snapshot, 'VolumeType': 'gp3', 'DeleteOnTermination': True}}],
                 TagSpecifications=marked('image', fields))
             self.completed(self.ec2, made['ImageId'], snapshot)
+
+    def _snapshot_of(self, raw: Path, fields: Mapping[str, str], size: int | None) -> str:
+        """Write a disk into a new snapshot, of *size* GiB or as large as it is; empty blocks are left out."""
+        ebs = self.client('ebs')
+        snapshot = str(ebs.start_snapshot(VolumeSize=max(size or 1, gib_of(raw)), Tags=to_tags(fields),
+                                          Timeout=60)['SnapshotId'])
+
+        def put(block: tuple[int, bytes]) -> None:
+            number, data = block
+            ebs.put_snapshot_block(SnapshotId=snapshot, BlockIndex=number, BlockData=data, DataLength=BLOCK,
+                                   Checksum=base64.b64encode(hashlib.sha256(data).digest()).decode(),
+                                   ChecksumAlgorithm='SHA256')
+        written = sum(len(in_parallel(batch, put, workers=16)) for batch in blocks_of(raw, BLOCK))
+        ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=written)
+        return snapshot
 
     def copy_disk(self, machine: Machine, wanted: NewImage) -> None:
         if machine.location != self.here:
@@ -142,7 +168,7 @@ def snapshots_of(image: Mapping[str, Any]) -> list[str]:
             if each.get('Ebs', {}).get('SnapshotId')]
 
 
-def root_of(image: Mapping[str, Any]) -> dict[str, Any]:
+def root_of(image: Mapping[str, Any]) -> Native:
     """Return the root disk of an image: ``DeviceName``, and ``Ebs`` with its snapshot and size where known."""
     device = image.get('RootDeviceName', '/dev/sda1')
     return next((dict(each) for each in image.get('BlockDeviceMappings', ()) if each['DeviceName'] == device),

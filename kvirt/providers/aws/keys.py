@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kvirt.providers.aws.account import Account, marked, pages
+from kvirt.providers.aws.account import Account
 from kvirt.providers.families import boto
+from kvirt.providers.families.ec2 import marked, pages
 from kvirt.providers.families.keys import Key, SharedKeys
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kvirt.errors import Conflict
-from kvirt.providers.aws.account import cards_of, described, name_of, tags_of, to_tags
+from kvirt.providers.aws.account import cards_of, groups_of
 from kvirt.providers.aws.dns import Dns
-from kvirt.providers.aws.mapping import groups_of
 from kvirt.providers.aws.networks import Networks
 from kvirt.providers.aws.vpcs import DEFAULT
 from kvirt.providers.families import boto
 from kvirt.providers.families.balancers import Balancer, CloudBalancers, NewBalancer
+from kvirt.providers.families.ec2 import described, name_of, tags_of, to_tags
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.marks import MARK, new_request
 from kvirt.rules import rules_of
@@ -36,21 +36,15 @@ class LoadBalancers(CloudBalancers, Networks, Dns):
 
     def balancers(self) -> list[Balancer]:
         def read(region: str) -> list[Balancer]:
-            known = self._natives(region)
-            targets = self._targets(region) if known else []
-            return [_balancer(each, [target for target in targets if each['LoadBalancerArn'] in target['LoadBalancerArns']])
-                    for each in known]
+            elb = self.client('elbv2', region)
+            known = list(described(elb, 'load_balancer'))
+            targets = list(described(elb, 'target_group')) if known else []
+            return [_balancer(each, region, [target for target in targets
+                                             if each['LoadBalancerArn'] in target['LoadBalancerArns']]) for each in known]
         return self.in_regions(read)
 
     def balancer_exists(self, name: str) -> bool:
-        return any(each['LoadBalancerName'] == name for each in self._natives(self.here))
-
-    def _natives(self, region: str) -> list[dict[str, Any]]:
-        return [{**each, 'Region': region}
-                for each in described(self.client('elbv2', region), 'load_balancer')]
-
-    def _targets(self, region: str) -> list[dict[str, Any]]:
-        return list(described(self.client('elbv2', region), 'target_group'))
+        return any(each['LoadBalancerName'] == name for each in described(self.client('elbv2'), 'load_balancer'))
 
     def balancer_fields(self, balancer: Balancer) -> dict[str, str]:
         answer = self.client('elbv2', balancer.location).describe_tags(ResourceArns=[balancer.id])
@@ -81,7 +75,7 @@ class LoadBalancers(CloudBalancers, Networks, Dns):
             made = self.client('elbv2').create_load_balancer(
                 Name=wanted.name, Type='network', Subnets=subnets, Tags=to_tags(wanted.fields),
                 Scheme='internal' if wanted.internal else 'internet-facing')['LoadBalancers'][0]
-            balancer, members = _balancer({**made, 'Region': self.here}, ()), [vm.native for vm in wanted.vms]
+            balancer, members = _balancer(made, self.here), [vm.native for vm in wanted.vms]
             self._admit(balancer, [*wanted.ports, {'from_port': wanted.checkport, 'cidr': vpc['CidrBlock']}], members)
             self._serve(balancer, wanted.fields[MARK], wanted.ports, members, HealthCheckProtocol='HTTP',
                         HealthCheckPort=str(wanted.checkport), HealthCheckPath=wanted.checkpath)
@@ -139,15 +133,14 @@ class LoadBalancers(CloudBalancers, Networks, Dns):
 
     def unmake_balancer(self, wanted: NewBalancer) -> None:
         super().unmake_balancer(wanted)
-        prefix = f'{_TARGETS}{wanted.fields[MARK]}'
-        self._drop_targets(self.client('elbv2'), [target for target in self._targets(self.here)
-                                                  if target['TargetGroupName'].startswith(prefix)])
+        elb, prefix = self.client('elbv2'), f'{_TARGETS}{wanted.fields[MARK]}'
+        self._drop_targets(elb, [target for target in described(elb, 'target_group')
+                                 if target['TargetGroupName'].startswith(prefix)])
 
     def _drop_targets(self, elb: Any, targets: Iterable[Mapping[str, Any]]) -> None:
         for target in targets:
             delete = functools.partial(elb.delete_target_group, TargetGroupArn=target['TargetGroupArn'])
-            boto.patiently(delete, Conflict, what='the load balancer letting go of its targets', clock=self.clock,
-                           timeout=_SETTLES)
+            self.patiently('the load balancer letting go of its targets', delete, seconds=_SETTLES)
 
     def _drop_group(self, balancer: Balancer) -> None:
         ec2 = self.ec2_of(balancer.native)
@@ -159,14 +152,14 @@ class LoadBalancers(CloudBalancers, Networks, Dns):
             ec2.delete_security_group(GroupId=group['GroupId'])
 
 
-def _balancer(native: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> Balancer:
-    """Map a load balancer with its target groups, and its ``Region``."""
+def _balancer(native: Mapping[str, Any], region: str, targets: Sequence[Mapping[str, Any]] = ()) -> Balancer:
+    """Map a load balancer of a region with its target groups."""
     static = [place['IpAddress'] for zone in native['AvailabilityZones']
               for place in zone.get('LoadBalancerAddresses', ()) if place.get('IpAddress')]
     return Balancer(id=native['LoadBalancerArn'], name=native['LoadBalancerName'], ip=next(iter(static), None),
                     dnsname=native['DNSName'], ports=sorted({target['Port'] for target in targets}),
-                    protocol='tcp' if native['Type'] == 'network' else native['Type'], location=native['Region'],
-                    native={**native, 'Targets': targets})
+                    protocol='tcp' if native['Type'] == 'network' else native['Type'], location=region,
+                    native={**native, 'Region': region, 'Targets': targets})
 
 
 def _is_ours(target: Mapping[str, Any]) -> bool:

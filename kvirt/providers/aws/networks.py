@@ -1,26 +1,35 @@
-"""Networks are VPCs. One is made with a subnet, and with an internet gateway unless it is isolated."""
+"""Networks are VPCs, made with a subnet each, and with an internet gateway unless isolated. Network cards of VMs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from kvirt import units
-from kvirt.base import waits
+from kvirt.base import unsupported, waits
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
-from kvirt.providers.aws.account import bearing, described, marked, name_of, pages, tags_of, to_tags
-from kvirt.providers.aws.nics import Nics, made_once
-from kvirt.providers.aws.vpcs import DEFAULT
+from kvirt.providers.aws.account import cards_of
+from kvirt.providers.aws.securitygroups import SecurityGroups, allowed, to_rules
+from kvirt.providers.aws.vpcs import DEFAULT, is_ours, leads_out, users_of
 from kvirt.providers.families import boto, cloud
+from kvirt.providers.families.cards import find_cards
+from kvirt.providers.families.ec2 import Filters, bearing, described, made_once, marked, name_of, pages, tags_of, to_tags
 from kvirt.providers.families.marks import MARK, making, new_request
 from kvirt.providers.families.networks import check_overlap, free_range
+from kvirt.providers.families.subnets import Subnet, Subnets
+from kvirt.rules import EVERYWHERE
 from kvirt.shapes import NetworkShape
+from kvirt.wait import until
 
-_OUTSIDE = '0.0.0.0/0'
+_LETS_GO = 120.0
+"""Seconds that EC2 may take to let go of a card, or of what a VM that was just deleted had."""
 
 
-class Networks(Nics):
-    """The networks of an account."""
+class Networks(Subnets, SecurityGroups):
+    """The networks of an account, and who has cards on them."""
+
+    subnet_settings = ('network', 'az', 'private')
+    subnet_network = DEFAULT
 
     def _create_network(self, name: str, cidr: str | None, dhcp: bool, nat: bool, domain: str | None, plan: str,
                         overrides: Mapping[str, Any]) -> None:
@@ -38,7 +47,9 @@ class Networks(Nics):
         request = new_request()
         marks = {MARK: request, 'Name': name, 'plan': plan, **({'domain': domain} if domain else {})}
         with boto.about(f'network {name}'), self.undo() as undo:
-            undo.add(f'network {name}', lambda: dismantle(self.ec2, request))
+            if domain:  # these go last, when a second attempt to dismantle finds no VPC any more
+                undo.add(f'DHCP options of network {name}', lambda: _drop_options(self.ec2, request))
+            undo.add(f'network {name}', lambda: dismantle(self.ec2, described(self.ec2, 'vpc', bearing(request))))
             made = made_once(self.ec2, 'vpc', {**marks, **making(request)}, CidrBlock=str(wanted))
             vpc = {**made, 'Region': self.here}
             self.soon(lambda: self.ec2.modify_vpc_attribute(VpcId=vpc['VpcId'], EnableDnsHostnames={'Value': True}))
@@ -65,7 +76,7 @@ class Networks(Nics):
         gateway = made_once(ec2, 'internet_gateway', marks)['InternetGatewayId']
         self.soon(lambda: ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc['VpcId']))
         table = self.soon(lambda: _main_table(ec2, vpc))
-        ec2.create_route(RouteTableId=table, DestinationCidrBlock=_OUTSIDE, GatewayId=gateway)
+        ec2.create_route(RouteTableId=table, DestinationCidrBlock=EVERYWHERE, GatewayId=gateway)
 
     def _set_domain(self, vpc: Mapping[str, Any], marks: Mapping[str, str]) -> None:
         """Tell the VMs of a VPC their domain."""
@@ -88,7 +99,7 @@ class Networks(Nics):
             raise Conflict(f"network {name} has subnets: {', '.join(sorted(others))}", hint='Delete them first')
         self._vacate(f'network {name}', vpc, inside, force)
         with boto.about(f'network {name}'):
-            dismantle(ec2, mark, vpc)
+            dismantle(ec2, [vpc])
         self.forget_groups()
 
     def _update_network(self, name: str, dhcp: bool | None, nat: bool | None, domain: str | None, plan: str | None,
@@ -110,59 +121,54 @@ class Networks(Nics):
     def _list_networks(self) -> dict[str, NetworkShape]:
         topology = self.topology()
         names = self.names_in(topology)
-        rows = {names[vpc['VpcId']]: _network_shape(vpc, topology.leads_out(vpc)) for vpc in topology.vpcs}
+        rows: dict[str, Any] = {}
+        for vpc in topology.vpcs:
+            fields, opened = tags_of(vpc), topology.leads_out(vpc)
+            rows[names[vpc['VpcId']]] = {
+                'cidr': vpc['CidrBlock'], 'dhcp': True, 'type': 'vpc', 'mode': 'nat' if opened else 'isolated',
+                'id': vpc['VpcId'], 'plan': fields.get('plan', ''), 'location': vpc['Region'],
+                **({'domain': fields['domain']} if 'domain' in fields else {})}
         return dict(sorted(rows.items()))
 
     # subnets
 
-    def _create_subnet(self, name: str, cidr: str, dhcp: bool, nat: bool, domain: str | None, plan: str,
-                       overrides: Mapping[str, Any]) -> None:
+    def read_subnets(self) -> list[Subnet]:
+        return [Subnet(id=each['SubnetId'], name=self.subnet_name(each), cidr=each['CidrBlock'], fields=tags_of(each),
+                       native=each) for each in self.look('subnet')]
+
+    def check_subnet(self, dhcp: bool, domain: str | None) -> None:
         _always_dhcp(dhcp)
         if domain:
             raise NotSupported('a subnet of AWS has no domain of its own', hint='Give it to the network')
-        own = cloud.check_settings('a subnet', overrides, ('network', 'az', 'private'))
-        topology = self.topology()
-        vpc = self.vpc(str(own.get('network', DEFAULT)), topology)
-        if any(self.subnet_name(subnet) == name for subnet in topology.subnets):
-            raise AlreadyExists(f'subnet {name} exists')
-        ec2, request = self.ec2_of(vpc), new_request()
-        with boto.about(f'subnet {name}'), self.undo() as undo:
-            undo.add(f'subnet {name}', lambda: self._drop_subnet(ec2, bearing(request)))
-            zone = own.get('az') or self.options.zone
-            subnet = self._new_subnet(vpc, name, str(units.network(cidr)), {MARK: request, 'plan': plan}, zone)
-            if topology.leads_out(vpc):
-                self._set_private(vpc, subnet, bool(own.get('private', not nat)), request)
-        self.forget_groups()
 
-    def _set_private(self, vpc: Mapping[str, Any], subnet: str, private: bool, request: str) -> None:
-        """Let the internet reach into a new subnet as it does into its VPC, or not at all."""
+    def make_subnet(self, name: str, cidr: str, network: str, nat: bool, fields: Mapping[str, str],
+                    settings: Mapping[str, Any]) -> None:
+        """Make a subnet that the internet reaches into as it does into its VPC, or not at all."""
+        vpc = self.vpc(network)
         ec2 = self.ec2_of(vpc)
-        if not private:
-            ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={'Value': True})
-            return
-        table = made_once(ec2, 'route_table', {MARK: request}, VpcId=vpc['VpcId'])['RouteTableId']
-        self.soon(lambda: ec2.associate_route_table(RouteTableId=table, SubnetId=subnet))
-
-    def _drop_subnet(self, ec2: Any, filters: Mapping[str, Sequence[str]]) -> None:
-        """Delete the subnets that *filters* find, with the route tables that were made for them."""
-        for subnet in list(described(ec2, 'subnet', filters)):
-            _drop_tables(ec2, bearing(tags_of(subnet).get(MARK, '')))
-            ec2.delete_subnet(SubnetId=subnet['SubnetId'])
-
-    @waits
-    def _delete_subnet(self, name: str, force: bool = False) -> None:
-        subnet = self.subnet(name, self.topology())
-        found = {'subnet-id': [subnet['SubnetId']]}
-        self._vacate(f'subnet {name}', subnet, found, force)
         with boto.about(f'subnet {name}'):
-            self._drop_subnet(self.ec2_of(subnet), found)
+            subnet = self._new_subnet(vpc, name, cidr, fields, settings.get('az') or self.options.zone)
+            if any(map(leads_out, described(ec2, 'route_table', {'vpc-id': [vpc['VpcId']]}))):
+                if settings.get('private', not nat):
+                    table = made_once(ec2, 'route_table', {MARK: fields[MARK]}, VpcId=vpc['VpcId'])['RouteTableId']
+                    self.soon(lambda: ec2.associate_route_table(RouteTableId=table, SubnetId=subnet))
+                else:
+                    ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={'Value': True})
         self.forget_groups()
 
-    def _update_subnet(self, name: str, overrides: Mapping[str, Any]) -> None:
-        changes = cloud.check_settings('a subnet', overrides, ('plan',))
-        subnet = self.subnet(name, self.topology())
-        if changes:
-            self.ec2_of(subnet).create_tags(Resources=[subnet['SubnetId']], Tags=to_tags({'plan': str(changes['plan'])}))
+    def change_subnet(self, subnet: Subnet, fields: Mapping[str, str]) -> None:
+        self.ec2_of(subnet.native).create_tags(Resources=[subnet.id], Tags=to_tags(fields))
+
+    def empty_subnet(self, subnet: Subnet, force: bool) -> None:
+        self._vacate(f'subnet {subnet.name}', subnet.native, {'subnet-id': [subnet.id]}, force)
+
+    def drop_subnet(self, subnet: Subnet) -> None:
+        """Delete a subnet, with the route table that was made for it."""
+        ec2 = self.ec2_of(subnet.native)
+        with boto.about(f'subnet {subnet.name}'):
+            _drop_tables(ec2, bearing(subnet.fields.get(MARK, '')))
+            ec2.delete_subnet(SubnetId=subnet.id)
+        self.forget_groups()
 
     def _list_subnets(self) -> dict[str, NetworkShape]:
         topology = self.topology()
@@ -173,43 +179,114 @@ class Networks(Nics):
             'plan': tags_of(subnet).get('plan', ''), 'location': subnet['Region']} for subnet in topology.subnets}
         return cast(dict[str, NetworkShape], dict(sorted(rows.items())))
 
+    # cards
 
-def dismantle(ec2: Any, request: str | None, vpc: Mapping[str, Any] | None = None) -> None:
-    """Delete what was made with a network: what bears the mark of its *request*, and what is ours within its VPC."""
-    mine = bearing(request) if request else {}
-    vpcs = [vpc] if vpc else list(described(ec2, 'vpc', mine))
-    for each in vpcs:
-        inside = {'vpc-id': [each['VpcId']], 'tag-key': [MARK]}
+    @waits
+    def _add_nic(self, name: str, network: str, model: str = 'virtio') -> Mapping[str, Any] | None:
+        if model != 'virtio':
+            raise InvalidInput('AWS has no models of network cards to choose from')
+        instance = self.instance(name)
+        ec2, request = self.ec2_of(instance), new_request()
+        topology = self.topology([instance['Region']])
+        [subnet] = self.choose_subnets([network], instance['Placement']['AvailabilityZone'], topology)
+        taken = {card['Attachment']['DeviceIndex'] for card in instance['NetworkInterfaces']}
+        number = next(index for index in range(len(taken) + 1) if index not in taken)
+        with boto.about(f'network card on {network} for VM {name}'), self.undo() as undo:
+            undo.add(f'network card of VM {name}', lambda: self._drop_cards(ec2, bearing(request)))
+            card = made_once(ec2, 'network_interface', making(request),
+                             SubnetId=subnet['SubnetId'], Groups=self._groups_of_card(instance, subnet))
+            native = card['NetworkInterfaceId']
+            attached = self.soon(lambda: ec2.attach_network_interface(
+                NetworkInterfaceId=native, InstanceId=instance['InstanceId'], DeviceIndex=number))
+            ec2.modify_network_interface_attribute(NetworkInterfaceId=native, Attachment={
+                'AttachmentId': attached['AttachmentId'], 'DeleteOnTermination': True})
+            self.completed(ec2, native)
+        return {'mac': card['MacAddress'].lower(), 'device': f'eth{number}', 'ip': card['PrivateIpAddress']}
+
+    def _groups_of_card(self, instance: Mapping[str, Any], subnet: Mapping[str, Any]) -> list[str]:
+        """Return the groups of a further card: those of the VM; in another VPC one with the same rules."""
+        mine = [group['GroupId'] for group in cards_of(instance)[0]['Groups']]
+        if subnet['VpcId'] == instance['VpcId']:
+            return mine
+        groups = described(self.ec2_of(instance), 'security_group', {'group-id': mine})
+        entries = {entry for group in groups for entry in allowed(group)}
+        plain = [rule for rule in to_rules(entries) if rule['protocol'] != 'all' and '-' not in rule['cidr']]
+        return [self.shared_group(plain, subnet['VpcId']).id]
+
+    @waits
+    def _delete_nic(self, name: str, interface: str) -> None:
+        instance = self.instance(name)
+        names = self.network_names(instance['Region'])
+        found = find_cards(name, interface, [
+            (card, {f'eth{number}', card['MacAddress'].lower(), card['NetworkInterfaceId'], names.get(card['VpcId'], ''),
+                    names.get(card['SubnetId'], '')}) for number, card in enumerate(cards_of(instance))])
+        if any(card['Attachment']['DeviceIndex'] == 0 for card in found):
+            raise Conflict(f'the first network card of VM {name} stays as long as the VM')
+        for card in found:
+            self._drop_card(self.ec2_of(instance), card)
+
+    _update_nic = unsupported('AWS can not connect a network card elsewhere: add one, and delete the other')
+
+    def _drop_cards(self, ec2: Any, filters: Filters) -> None:
+        for card in list(described(ec2, 'network_interface', filters)):
+            self._drop_card(ec2, card)
+
+    def _drop_card(self, ec2: Any, card: Mapping[str, Any]) -> None:
+        """Delete a card, after its VM has let go of it."""
+        native, attachment = card['NetworkInterfaceId'], card.get('Attachment', {}).get('AttachmentId')
+        if attachment:
+            ec2.detach_network_interface(AttachmentId=attachment)
+        self.patiently(f'network card {native} being let go of', passing=(Conflict, InvalidInput), seconds=_LETS_GO,
+                       call=lambda: ec2.delete_network_interface(NetworkInterfaceId=native))
+
+    def _network_ports(self, name: str) -> list[str]:
+        subnets = self.subnets_named(name, self.topology())
+        found = {'subnet-id': [subnet['SubnetId'] for subnet in subnets]}
+        return users_of(card for card in (self.cards_on(subnets[0], found) if subnets else ())
+                        if card.get('Attachment', {}).get('InstanceId'))
+
+    def _vacate(self, what: str, where: Mapping[str, Any], filters: Filters, force: bool) -> None:
+        """Take the cards that *filters* find away. Conflict names who has them, unless *force*, and who can't let go."""
+        cards = self.cards_on(where, filters)
+        users = users_of(cards)
+        if users and not force:
+            raise Conflict(f"{what} is in use by {', '.join(users)}",
+                           hint='Delete those first, or take the network from VMs with force')
+        fixed = users_of(card for card in cards if card.get('Attachment', {}).get('DeviceIndex', 0) == 0)
+        if fixed:
+            raise Conflict(f"{what} is in use by {', '.join(fixed)}, and the first card of a VM stays as long as the VM")
+        for card in cards:
+            if card['User'] or is_ours(card):
+                self._drop_card(self.ec2_of(where), card)
+        if not all(card['User'] or is_ours(card) for card in cards):
+            until(lambda: not self.cards_on(where, filters), what=f'{what} being let go of by VMs that were deleted',
+                  timeout=_LETS_GO, clock=self.clock)
+
+
+def dismantle(ec2: Any, vpcs: Iterable[Mapping[str, Any]]) -> None:
+    """Delete VPCs with all that was made with them: what bears the same mark, and what is ours within."""
+    for vpc in list(vpcs):
+        mark, inside = tags_of(vpc).get(MARK), {'vpc-id': [vpc['VpcId']], 'tag-key': [MARK]}
         for group in described(ec2, 'security_group', inside):
             ec2.delete_security_group(GroupId=group['GroupId'])
         _drop_tables(ec2, inside)
         for subnet in described(ec2, 'subnet', inside):
             ec2.delete_subnet(SubnetId=subnet['SubnetId'])
-    for gateway in described(ec2, 'internet_gateway', mine) if mine else ():
-        for use in gateway.get('Attachments', ()):
-            ec2.detach_internet_gateway(InternetGatewayId=gateway['InternetGatewayId'], VpcId=use['VpcId'])
-        ec2.delete_internet_gateway(InternetGatewayId=gateway['InternetGatewayId'])
-    for each in vpcs:
-        ec2.delete_vpc(VpcId=each['VpcId'])
-    for options in pages(ec2, 'describe_dhcp_options', 'DhcpOptions', mine) if mine else ():
+        for gateway in described(ec2, 'internet_gateway', bearing(mark)) if mark else ():
+            for use in gateway.get('Attachments', ()):
+                ec2.detach_internet_gateway(InternetGatewayId=gateway['InternetGatewayId'], VpcId=use['VpcId'])
+            ec2.delete_internet_gateway(InternetGatewayId=gateway['InternetGatewayId'])
+        ec2.delete_vpc(VpcId=vpc['VpcId'])
+        if mark:
+            _drop_options(ec2, mark)
+
+
+def _drop_options(ec2: Any, request: str) -> None:
+    for options in pages(ec2, 'describe_dhcp_options', 'DhcpOptions', bearing(request)):
         ec2.delete_dhcp_options(DhcpOptionsId=options['DhcpOptionsId'])
 
 
-def dismantle_vpc(ec2: Any, vpc: str) -> None:
-    """Delete a VPC that was never finished, given by its id."""
-    for found in described(ec2, 'vpc', {'vpc-id': [vpc]}):
-        dismantle(ec2, tags_of(found).get(MARK), found)
-
-
-def _network_shape(vpc: Mapping[str, Any], opened: bool) -> NetworkShape:
-    fields = tags_of(vpc)
-    return cast(NetworkShape, {
-        'cidr': vpc['CidrBlock'], 'dhcp': True, 'type': 'vpc', 'mode': 'nat' if opened else 'isolated', 'id': vpc['VpcId'],
-        'plan': fields.get('plan', ''), 'location': vpc['Region'],
-        **({'domain': fields['domain']} if 'domain' in fields else {})})
-
-
-def _drop_tables(ec2: Any, filters: Mapping[str, Sequence[str]]) -> None:
+def _drop_tables(ec2: Any, filters: Filters) -> None:
     """Delete the route tables that *filters* find: those of private subnets, which are about to go."""
     for table in described(ec2, 'route_table', filters):
         for use in table['Associations']:

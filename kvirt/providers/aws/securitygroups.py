@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kvirt.errors import InvalidInput, NotFound
-from kvirt.providers.aws.account import bearing, described, marked, tags_of
 from kvirt.providers.aws.vpcs import DEFAULT, Vpcs, users_of
 from kvirt.providers.families import boto
+from kvirt.providers.families.ec2 import bearing, described, marked, tags_of
 from kvirt.providers.families.groups import Group, SharedGroups
 from kvirt.providers.families.marks import MARK
 from kvirt.providers.families.rules import EVERYWHERE_V6, group_name, sources, wanted
@@ -17,7 +17,6 @@ from kvirt.providers.families.shared import SHARED
 from kvirt.rules import EVERYWHERE
 from kvirt.shapes import Rule
 from kvirt.spec import VmSpec
-from kvirt.wait import Clock
 
 _KIND, _ALL, _DESCRIPTION = 'security_group', '-1', 'made by kvirt'
 _FILTER_VALUES = 200
@@ -54,19 +53,36 @@ class SecurityGroups(SharedGroups, Vpcs):
         ec2 = self.ec2_of(vpc)
         with boto.about(f'security group {name}'):
             made = _made(ec2, vpc['VpcId'], name, fields, settings.get('description', _DESCRIPTION))
-            _allow(ec2, made['GroupId'], to_allowed(wanted), self.clock)
+            self._allow(ec2, made['GroupId'], to_allowed(wanted))
         return Group(id=made['GroupId'], name=name, rules=wanted, fields=fields, native={**made, 'Region': vpc['Region']})
 
     def set_rules(self, group: Group, wanted: Sequence[Rule]) -> None:
         ec2, have, want = self.ec2_of(group.native), allowed(group.native), to_allowed(wanted)
         with boto.about(f'security group {group.name}'):
-            _allow(ec2, group.id, want - have, self.clock)  # first, so that what stays open never closes in between
+            self._allow(ec2, group.id, want - have)  # first, so that what stays open never closes in between
             if have <= want:
                 return
             present = described(ec2, 'security_group_rule', {'group-id': [group.id]})
             surplus = [each['SecurityGroupRuleId'] for each in present if not each['IsEgress'] and _entry(each) not in want]
             if surplus:
                 ec2.revoke_security_group_ingress(GroupId=group.id, SecurityGroupRuleIds=surplus)
+
+    def _allow(self, ec2: Any, group: str, entries: set[Allowed]) -> None:
+        """Let *entries* in as well."""
+        permissions = [{'IpProtocol': protocol, 'FromPort': first, 'ToPort': last,
+                        **({'Ipv6Ranges': [{'CidrIpv6': source}]} if ':' in source else {'IpRanges': [{'CidrIp': source}]})}
+                       for protocol, first, last, source in sorted(entries)]
+
+        def allow(some: list[dict[str, Any]]) -> None:
+            try:
+                ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=some)
+            except Exception as error:
+                if boto.code_of(error) != 'InvalidPermission.Duplicate':
+                    raise
+                for permission in some if len(some) > 1 else ():  # one that is there keeps the call from adding the others
+                    allow([permission])
+        if permissions:
+            self.soon(lambda: allow(permissions))
 
     def drop_group(self, group: Group) -> None:
         with boto.about(f'security group {group.name}'):
@@ -115,7 +131,7 @@ class SecurityGroups(SharedGroups, Vpcs):
             return next(described(ec2, _KIND, {'vpc-id': [vpc], 'group-name': [name]}), None)
         group = find() or self.made_or_found(lambda: _made(ec2, vpc, name, {MARK: mark}), find)
         # Also for one that was there: who made it may have been killed before it let anything in.
-        _allow(ec2, group['GroupId'], to_allowed(rules) - allowed(group), self.clock)
+        self._allow(ec2, group['GroupId'], to_allowed(rules) - allowed(group))
         return str(group['GroupId'])
 
     def unused_groups(self, but_by: Collection[str] = (), regions: Sequence[str] | None = None) -> Iterator[Group]:
@@ -176,24 +192,6 @@ def to_rules(entries: set[Allowed]) -> list[Rule]:
             rule['from_port'], rule['to_port'] = first, last
         rules.append(rule)
     return rules
-
-
-def _allow(ec2: Any, group: str, entries: set[Allowed], clock: Clock) -> None:
-    """Let *entries* in as well."""
-    permissions = [{'IpProtocol': protocol, 'FromPort': first, 'ToPort': last,
-                    **({'Ipv6Ranges': [{'CidrIpv6': source}]} if ':' in source else {'IpRanges': [{'CidrIp': source}]})}
-                   for protocol, first, last, source in sorted(entries)]
-
-    def allow(some: list[dict[str, Any]]) -> None:
-        try:
-            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=some)
-        except Exception as error:
-            if boto.code_of(error) != 'InvalidPermission.Duplicate':
-                raise
-            for permission in some if len(some) > 1 else ():  # one that is there keeps the call from adding the others
-                allow([permission])
-    if permissions:
-        boto.patiently(lambda: allow(permissions), NotFound, what='the new security group being known', clock=clock)
 
 
 def _made(ec2: Any, vpc: str, name: str, fields: Mapping[str, str], description: str = _DESCRIPTION) -> dict[str, Any]:

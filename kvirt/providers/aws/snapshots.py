@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvirt.errors import Conflict
-from kvirt.providers.aws.account import described, marked, tags_of
-from kvirt.providers.aws.storage import create_volume
+from kvirt.providers.aws.storage import DEFAULT_TYPE, ebs_of
 from kvirt.providers.aws.vms import Vms
-from kvirt.providers.aws.volumes import DEFAULT_TYPE, speed_of
+from kvirt.providers.families.ec2 import described, marked, tags_of
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.marks import MARK, making, new_request
 from kvirt.providers.families.snapshots import Snapshot
@@ -80,10 +79,11 @@ class Snapshots(Vms):
     def _copied(self, ec2: Any, instance: Mapping[str, Any], part: Mapping[str, Any], old: Mapping[str, Any],
                 request: str) -> str:
         """Make a volume of an EBS snapshot, of the type and with the tags of the *old* one, whose place it takes."""
-        kind = old.get('VolumeType', DEFAULT_TYPE)
-        asked = {'SnapshotId': part['SnapshotId'], 'VolumeType': kind, **speed_of(kind, part['VolumeSize'])}
         tags = {key: value for key, value in tags_of(old).items() if not key.startswith('aws:')}
-        made = create_volume(ec2, instance['Placement']['AvailabilityZone'], asked, {**tags, **making(request)})
+        made = ec2.create_volume(
+            AvailabilityZone=instance['Placement']['AvailabilityZone'],
+            TagSpecifications=marked('volume', {**tags, **making(request)}),
+            **ebs_of(old.get('VolumeType', DEFAULT_TYPE), part['VolumeSize'], part['SnapshotId']))
         return str(made['VolumeId'])
 
     def _put_back(self, ec2: Any, vm: str, old: Mapping[str, Mapping[str, Any]]) -> None:

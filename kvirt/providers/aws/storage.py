@@ -1,25 +1,41 @@
-"""Disks: EBS volumes. Their types are the pools. The root disk of a VM is one of them."""
+"""Disks: EBS volumes. Their types are the pools here. The root disk of a VM is one of them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from kvirt.base import unsupported
-from kvirt.errors import Conflict
-from kvirt.providers.aws.account import PAGE, marked, name_of, tags_of
+from kvirt.errors import Conflict, NotFound
+from kvirt.names import did_you_mean
+from kvirt.providers.aws.account import PAGE
 from kvirt.providers.aws.images import Images, root_of
-from kvirt.providers.aws.volumes import DEFAULT_POOL, POOLS, free_device, speed_of, volume_type
 from kvirt.providers.families import boto
+from kvirt.providers.families.ec2 import Filters, marked, name_of, tags_of
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.marks import MAKER, maker
 from kvirt.providers.families.volumes import NewVolume, Volume, Volumes
 from kvirt.shapes import PoolShape
 
 VOLUME_SECONDS, VOLUME_INTERVAL = 300.0, 2.0
+DEFAULT_POOL = 'default'
+DEFAULT_TYPE = 'gp3'
+
+POOLS: Mapping[str, str] = {
+    'gp2': 'general purpose SSD, whose speed grows with its size', 'gp3': 'general purpose SSD',
+    'io1': 'SSD with a promised speed', 'io2': 'durable SSD with a promised speed', 'sc1': 'cold HDD, from 125 GiB',
+    'st1': 'HDD for throughput, from 125 GiB', 'standard': 'magnetic, of the previous generation'}
+"""The types of volumes. The pool ``default`` is gp3."""
+
+_SPEED = {'io1': 50, 'io2': 500}  # the most operations a second that a GiB may have
+_USUAL_SPEED = 3000  # operations a second, what gp3 has of itself
+
+# The first that EC2 recommends for data; the guest sees NVMe names of its own in any case.
+_DEVICES = [f'/dev/sd{letter}' for letter in 'fghijklmnop'] + [f'/dev/xvd{first}{second}' for first in 'bc'
+                                                               for second in 'abcdefghijklmnopqrstuvwxyz']
 
 
 class Storage(Volumes, Images):
@@ -35,7 +51,7 @@ class Storage(Volumes, Images):
             found = self._volumes_seen({'volume-id': [name]})
         return list(map(_volume, found))
 
-    def _volumes_seen(self, filters: Mapping[str, Sequence[str]] | None = None,
+    def _volumes_seen(self, filters: Filters | None = None,
                       regions: Sequence[str] | None = None) -> list[dict[str, Any]]:
         return [each for each in self.look('volume', filters, regions, size=PAGE // 2)
                 if each['State'] not in ('deleting', 'deleted')]
@@ -79,20 +95,17 @@ class Storage(Volumes, Images):
         return msgspec.structs.replace(volume, device=device)
 
     def _made_volume(self, ec2: Any, wanted: NewVolume) -> Volume:
-        kind = volume_type(wanted.pool)
-        asked = {'Size': wanted.size, 'VolumeType': kind, **speed_of(kind, wanted.size)}
         snapshot = root_of(self.image_of(wanted.image))['Ebs'].get('SnapshotId') if wanted.image else None
-        if snapshot:
-            asked['SnapshotId'] = snapshot
-        named = {'Name': wanted.name} if wanted.name else {}
-        made = create_volume(ec2, wanted.place, asked, {**named, **wanted.fields})
-        return _volume({**made, 'Region': ec2.meta.region_name})
+        fields = {**({'Name': wanted.name} if wanted.name else {}), **wanted.fields}
+        return _volume({'Region': ec2.meta.region_name, **ec2.create_volume(
+            AvailabilityZone=wanted.place, Size=wanted.size, TagSpecifications=marked('volume', fields),
+            **ebs_of(volume_type(wanted.pool), wanted.size, snapshot))})
 
     def drop_volume(self, volume: Volume) -> None:
         ec2 = self.ec2_of(volume.native)
         with boto.unless_gone():
-            boto.patiently(lambda: ec2.delete_volume(VolumeId=volume.id), Conflict, what=f'deleting volume {volume.name}',
-                           clock=self.clock, timeout=VOLUME_SECONDS)
+            self.patiently(f'deleting volume {volume.name}', lambda: ec2.delete_volume(VolumeId=volume.id),
+                           seconds=VOLUME_SECONDS)
 
     def attach_volume(self, volume: Volume, machine: Machine) -> Volume:
         device = self._free_device(machine.native)
@@ -140,12 +153,6 @@ class Storage(Volumes, Images):
     _delete_pool = unsupported('pools are the types of EBS volumes, and are always there')
 
 
-def create_volume(ec2: Any, zone: str, asked: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
-    """Make a volume in a zone, and return it as EC2 tells it."""
-    made: dict[str, Any] = ec2.create_volume(AvailabilityZone=zone, **asked, TagSpecifications=marked('volume', tags))
-    return made
-
-
 def _volume(native: Mapping[str, Any], root_device: str | None = None) -> Volume:
     uses = native.get('Attachments') or ()
     device = next((each['Device'] for each in uses), '')
@@ -153,3 +160,34 @@ def _volume(native: Mapping[str, Any], root_device: str | None = None) -> Volume
                   place=native['AvailabilityZone'], path=native['VolumeId'], device=device, fields=tags_of(native),
                   vms=[each['InstanceId'] for each in uses], pool=native['VolumeType'],
                   root=bool(device) and device == root_device, native=native)
+
+
+def volume_type(pool: str | None) -> str:
+    """Return the type of volumes that *pool* means. NotFound."""
+    if pool in (None, DEFAULT_POOL):
+        return DEFAULT_TYPE
+    if pool not in POOLS:
+        raise NotFound(f"pool '{pool}' does not exist{did_you_mean(str(pool), POOLS)}",
+                       hint=f"A pool is a type of EBS volumes here: {', '.join(POOLS)}")
+    return str(pool)
+
+
+def ebs_of(kind: str, size: int, snapshot: str | None = None) -> dict[str, Any]:
+    """Return what a volume is asked for with: its type, the speed where one must be given, and what it is made of."""
+    speed = {'Iops': max(100, min(_USUAL_SPEED, _SPEED[kind] * size))} if kind in _SPEED else {}
+    return {'VolumeType': kind, **speed, **({'SnapshotId': snapshot} if snapshot else {})}
+
+
+def block_device(device: str, size: int, pool: str | None, snapshot: str | None = None) -> dict[str, Any]:
+    """Return a disk of RunInstances, which goes with its VM."""
+    return {'DeviceName': device, 'Ebs': {'VolumeSize': size, 'DeleteOnTermination': True,
+                                          **ebs_of(volume_type(pool), size, snapshot)}}
+
+
+def free_device(taken: Iterable[str]) -> str:
+    """Return the first device that is not taken. Conflict when all are."""
+    used = set(taken)
+    device = next((device for device in _DEVICES if device not in used), None)
+    if device is None:
+        raise Conflict(f'the VM has {len(used)} disks, and no room for more')
+    return device

@@ -9,11 +9,12 @@ import msgspec
 
 from kvirt.base import unsupported
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
-from kvirt.providers.aws import mapping
-from kvirt.providers.aws.account import to_tags
+from kvirt.providers.aws.account import OURS, Native, cards_of, groups_of
 from kvirt.providers.aws.create import Create
 from kvirt.providers.aws.wellknown import native_arch
+from kvirt.providers.families.ec2 import to_tags
 from kvirt.providers.families.machines import Machine
+from kvirt.providers.families.marks import COMPUTED, unshown
 from kvirt.providers.families.vms import CloudVms
 from kvirt.shapes import Flavor, NicShape, Status
 from kvirt.wait import until
@@ -34,15 +35,24 @@ class Vms(Create, CloudVms):
         return self.in_regions(read)
 
     def nics_of(self, machine: Machine) -> list[NicShape]:
-        return mapping.nics_of(machine.native, self.network_names(machine.location))
+        names = self.network_names(machine.location)
+        return [{'device': f'eth{number}', 'mac': card['MacAddress'].lower(), 'ip': card.get('PrivateIpAddress', ''),
+                 'net': names.get(card['VpcId'], str(card['VpcId'])), 'type': card.get('InterfaceType', '')}
+                for number, card in enumerate(cards_of(machine.native))]
 
     def shown(self, machine: Machine) -> Mapping[str, str]:
-        return mapping.shown(machine.fields)
+        return {key: value for key, value in unshown(machine.fields).items()
+                if key not in OURS and key not in COMPUTED and not key.startswith('aws:')}
 
     def more_of_vm(self, machine: Machine) -> dict[str, Any]:
         flavor = self.types_of([machine.flavor], machine.location).get(machine.flavor)
         size = {'numcpus': flavor.numcpus, 'memory': flavor.memory} if flavor else {}
-        return {**size, **mapping.flags_of(machine.native, flavor), **mapping.more_of(machine.native)}
+        instance, spot, stays = machine.native, _is_spot(machine.native), _outlives_a_stop(machine.native)
+        return {**size, 'stoppable': stays, 'resizable': stays, 'spot': spot or None,
+                'preemptible': spot or bool(flavor and flavor.preemptible), 'sublocation': machine.place,
+                'dnsname': instance.get('PublicDnsName') or None, 'privateip': instance.get('PrivateIpAddress') or None,
+                'placement': instance['Placement'].get('GroupName') or None,
+                'securitygroups': sorted(set(groups_of(instance).values())) or None}
 
     _console = unsupported('EC2 shows no display of a VM; serialconsole returns what the guest has printed')
 
@@ -52,8 +62,6 @@ class Vms(Create, CloudVms):
         return {'output': answer.get('Output', '')}
 
     # life and changes
-
-    check_field = staticmethod(mapping.check_key)
 
     def start_vm(self, machine: Machine) -> None:
         self._settled(machine, 'stopping')
@@ -78,10 +86,9 @@ class Vms(Create, CloudVms):
 
     @staticmethod
     def allowed(machine: Machine, flag: str) -> None:
-        """Raise NotSupported when a VM lacks *flag*: stoppable, rebootable, resizable."""
-        if not mapping.flags_of(machine.native, None)[flag]:
-            spot = machine.native.get('InstanceLifecycle') == 'spot'
-            kind = 'a spot VM' if spot else "one whose root disk is its host's"
+        """Raise NotSupported when a VM, which must stop for that, is not *flag*: stoppable, resizable."""
+        if not _outlives_a_stop(machine.native):
+            kind = 'a spot VM' if _is_spot(machine.native) else "one whose root disk is its host's"
             raise NotSupported(f'VM {machine.name} is not {flag}: it is {kind}')
 
     def halt_vm(self, machine: Machine) -> None:
@@ -119,3 +126,12 @@ class Vms(Create, CloudVms):
 def _sized(machine: Machine, flavor: Flavor | None) -> Machine:
     """Return a VM with the size of its flavor, where that is known."""
     return msgspec.structs.replace(machine, numcpus=flavor.numcpus, memory=flavor.memory) if flavor else machine
+
+
+def _outlives_a_stop(instance: Native) -> bool:
+    """Tell if a VM can be stopped: a spot one could not be got again, and what is on a disk of its host would be lost."""
+    return instance.get('RootDeviceType', 'ebs') == 'ebs' and not _is_spot(instance)
+
+
+def _is_spot(instance: Native) -> bool:
+    return bool(instance.get('InstanceLifecycle') == 'spot')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,10 @@ from typing import Any
 from kvirt import units
 from kvirt.errors import Conflict, InvalidInput, NotFound, Problem
 from kvirt.parallel import in_parallel
-from kvirt.providers.aws.account import Account, described, name_of
+from kvirt.providers.aws.account import Account
 from kvirt.providers.families import cloud
+from kvirt.providers.families.ec2 import Filters, described, name_of
+from kvirt.providers.families.loosenames import told_apart
 from kvirt.providers.families.marks import MARK
 from kvirt.providers.families.memory import Memory
 from kvirt.spec import NetSpec, VmSpec
@@ -52,11 +53,11 @@ class Topology:
 
     def leads_out(self, vpc: Mapping[str, Any]) -> bool:
         """Tell if a VPC has a route to the internet."""
-        return any(_leads_out(table) for table in self.tables if table['VpcId'] == vpc['VpcId'])
+        return any(leads_out(table) for table in self.tables if table['VpcId'] == vpc['VpcId'])
 
     def is_private(self, subnet: Mapping[str, Any]) -> bool:
         """Tell if the internet can't reach into a subnet: it gives no public addresses, and has no route to a gateway."""
-        return not subnet.get('MapPublicIpOnLaunch') and not _leads_out(self.table_of(subnet) or {})
+        return not subnet.get('MapPublicIpOnLaunch') and not leads_out(self.table_of(subnet) or {})
 
 
 class Vpcs(Account):
@@ -100,10 +101,8 @@ class Vpcs(Account):
 
     def names_in(self, topology: Topology) -> dict[str, str]:
         """Return the names of VPCs and subnets by id. Where several bear one name, their ids take its place."""
-        names = {**{vpc['VpcId']: self.vpc_name(vpc) for vpc in topology.vpcs},
-                 **{subnet['SubnetId']: self.subnet_name(subnet) for subnet in topology.subnets}}
-        times = Counter((native.partition('-')[0], name) for native, name in names.items())
-        return {native: name if times[native.partition('-')[0], name] == 1 else native for native, name in names.items()}
+        return {**told_apart({vpc['VpcId']: self.vpc_name(vpc) for vpc in topology.vpcs}),
+                **told_apart({subnet['SubnetId']: self.subnet_name(subnet) for subnet in topology.subnets})}
 
     def network_names(self, region: str) -> dict[str, str]:
         """Return the names of VPCs and subnets by id, as ``list_networks`` and ``list_subnets`` call them."""
@@ -188,7 +187,7 @@ class Vpcs(Account):
             cards[0]['AssociatePublicIpAddress'] = spec.publicip and not topology.is_private(subnets[0])
         return cards
 
-    def cards_on(self, where: Mapping[str, Any], filters: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    def cards_on(self, where: Mapping[str, Any], filters: Filters) -> list[dict[str, Any]]:
         """Return the network cards that *filters* find in the region of *where*, as EC2 tells them, each with its ``User``.
 
         That is the name of its VM, else what AWS tells of it; empty for a free one of ours, and where the VM is going away.
@@ -214,7 +213,8 @@ def is_ours(thing: Mapping[str, Any]) -> bool:
     return any(tag['Key'] == MARK for tag in (*thing.get('Tags', ()), *thing.get('TagSet', ())))
 
 
-def _leads_out(table: Mapping[str, Any]) -> bool:
+def leads_out(table: Mapping[str, Any]) -> bool:
+    """Tell if a route table has a route to the internet."""
     return any((route.get('GatewayId') or '').startswith('igw-') for route in table.get('Routes', ()))
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from kvirt.providers.digitalocean.account import DigitalOceanOptions
-from kvirt.providers.digitalocean.addresses import Addresses
-from kvirt.providers.digitalocean.host import Host
-from kvirt.providers.digitalocean.loadbalancers import LoadBalancers
+from kvirt.providers.digitalocean.endpoints import Addresses, LoadBalancers
 from kvirt.providers.digitalocean.vms import Vms
 
 
-class Kdigitalocean(Vms, Addresses, LoadBalancers, Host):
+class Kdigitalocean(Vms, Addresses, LoadBalancers):
     """An account of DigitalOcean."""
 
     permissions = {

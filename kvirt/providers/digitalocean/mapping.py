@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from kvirt.guest import images
 from kvirt.providers.families import marks, rules
+from kvirt.providers.families.balancers import Balancer
+from kvirt.providers.families.dns import Record
+from kvirt.providers.families.floating import Address
 from kvirt.providers.families.groups import Group
 from kvirt.providers.families.images import Image
+from kvirt.providers.families.keys import Key
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.networks import Network
 from kvirt.providers.families.volumes import Volume
@@ -29,34 +33,12 @@ OUTBOUND = [{'protocol': protocol, 'ports': '0', 'destinations': {'addresses': [
             for protocol in ('icmp', 'tcp', 'udp')]
 """Without a rule nothing may leave a droplet either, so all of it is allowed in so many words."""
 
-KVIRT = 'kvirt-'
-"""What tags begin with that are no fields of a VM."""
+FIREWALL = ('name', 'inbound_rules', 'outbound_rules', 'tags')
+"""What makes a firewall, and what makes it again."""
 
 _DISTRIBUTIONS = ('Arch Linux', 'CentOS', 'Debian', 'Fedora', 'FreeBSD', 'Gentoo', 'openSUSE', 'Rocky Linux', 'Ubuntu')
 _VOLUME = 'scsi-0DO_Volume_'
-_LONGEST_TAG = 255
-
-
-# marks
-
-def to_tags(fields: Mapping[str, str]) -> list[str]:
-    """Return *fields* as tags, without capitals: DigitalOcean takes ``Web`` for the tag ``web`` that was there first."""
-    return [plain(tag) for tag in marks.to_tags(fields, longest=_LONGEST_TAG // 3)]
-
-
-def plain(tag: str) -> str:
-    """Return a tag with its capitals escaped, as the other odd characters are."""
-    return re.sub('[A-Z]', lambda match: f'_{ord(match[0]):02x}', tag)
-
-
-def label(kind: str, name: str) -> str:
-    """Return the tag that binds droplets to something that they share: a firewall (group) or a key."""
-    return f'{KVIRT}{kind}:{plain(marks.encode(name, dots=False))}'
-
-
-def labelled(kind: str, tags: Iterable[str]) -> list[str]:
-    """Return the names of what droplets with these *tags* share."""
-    return sorted(marks.decode(tag.split(':')[1]) for tag in tags if tag.startswith(f'{KVIRT}{kind}'))
+_NUMBERS = ('priority', 'weight', 'port')
 
 
 # VMs
@@ -64,9 +46,10 @@ def labelled(kind: str, tags: Iterable[str]) -> list[str]:
 def machine(droplet: Thing) -> Machine:
     """Map a droplet."""
     image: Thing = droplet.get('image') or {}
+    tags = droplet.get('tags') or ()
     native = native_status(droplet)
     return Machine(id=str(droplet['id']), name=droplet['name'], status=STATUS.get(native, 'unknown'), native_status=native,
-                   ip=reached(droplet), fields=marks.from_tags(droplet.get('tags') or ()), place=region(droplet),
+                   ip=reached(droplet), fields=marks.from_tags(tags), tags=tags, place=region(droplet),
                    flavor=droplet.get('size_slug') or '', numcpus=droplet.get('vcpus') or 0,
                    memory=droplet.get('memory') or 0, disk=droplet.get('disk') or 0,
                    image=image.get('slug') or image.get('name') or '', created=droplet.get('created_at'),
@@ -117,6 +100,12 @@ def volume(native: Thing) -> Volume:
 
 # catalogue
 
+def location(region: Thing) -> dict[str, Any]:
+    """Map a region."""
+    return {'name': region['slug'], 'description': region['name'], 'available': region['available'],
+            'country': COUNTRIES.get(region['slug'][:3])}
+
+
 def flavor(size: Thing, location: str | None) -> Flavor:
     """Map a size. The prices are those of every region."""
     gpu: Thing = size.get('gpu_info') or {}
@@ -163,7 +152,7 @@ def network(vpc: Thing) -> Network:
                    place=region(vpc), fields=fields)
 
 
-# firewalls
+# what VMs share
 
 def firewall(name: str, wanted: Iterable[Rule], tags: Iterable[str]) -> dict[str, Any]:
     """Return what a firewall is asked for with."""
@@ -179,6 +168,35 @@ def group(native: Thing) -> Group:
     return Group(id=native['id'], name=native['name'], rules=found, native=native)
 
 
-def tags_of(group: Group) -> list[str]:
-    """Return the tags that were made for a firewall."""
-    return [tag for tag in group.native.get('tags') or () if labelled('group', [tag]) == [group.name]]
+def key(native: Thing) -> Key:
+    """Map an ssh key."""
+    return Key(id=str(native['id']), name=native['name'], public=native['public_key'], native=native)
+
+
+# where VMs are reached
+
+def floating(native: Thing, names: Mapping[str, str]) -> Address:
+    """Map a reserved IP, with the *names* that are kept of some, by address."""
+    droplet = native.get('droplet') or {}
+    return Address(id=native['ip'], name=names.get(native['ip'], native['ip']), ip=native['ip'], place=region(native),
+                   vm_id=str(droplet['id']) if droplet else None, vm=droplet.get('name'))
+
+
+def record(native: Thing) -> Record:
+    """Map a record. What it tells is put as a zone file has it: the numbers of an MX or SRV record stand first."""
+    words = [*(native.get(key) for key in _NUMBERS), native.get('data') or '']
+    return Record(name=native['name'].lower(), type=native['type'], ttl=native.get('ttl'), native=native['id'],
+                  values=(' '.join(str(word) for word in words if word is not None),))
+
+
+def balancer(native: Thing) -> Balancer:
+    """Map a load balancer."""
+    served = native['forwarding_rules']
+    return Balancer(id=native['id'], name=native['name'], ip=native.get('ip') or None, native=native,
+                    vms=[str(droplet) for droplet in native.get('droplet_ids') or ()],
+                    protocol=served[0]['entry_protocol'], ports=[rule['entry_port'] for rule in served])
+
+
+def forwarding(ports: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the rules by which a load balancer passes *ports* on as they are."""
+    return [{'entry_protocol': 'tcp', 'entry_port': port, 'target_protocol': 'tcp', 'target_port': port} for port in ports]

@@ -2,53 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from kvirt.base import unsupported
-from kvirt.errors import NotSupported
 from kvirt.providers.digitalocean import mapping
-from kvirt.providers.digitalocean.account import NAME, Account
-from kvirt.providers.families import cloud, networks
+from kvirt.providers.digitalocean.account import Account
+from kvirt.providers.families import cloud, networks, tags
 from kvirt.providers.families.networks import Member, Network
 
-_ONE_CARD = f'a VM is in one VPC of {NAME}, chosen when it is made, and has no further cards'
-_NO_SUBNETS = f'VPCs of {NAME} are not divided into subnets'
 
-
-class Networks(networks.Networks, Account):
+class Networks(networks.WholeNetworks, Account):
     """VPCs."""
 
-    network_changes: ClassVar[Sequence[str]] = ('name', 'default')
-    members_can_leave: ClassVar[bool] = False
+    network_changes = ('name', 'default')
+    refused_of_networks = {
+        'no dhcp': 'a VPC always tells droplets their addresses', 'domain': 'a VPC has no DNS domain',
+        'no nat': 'droplets in a VPC reach the internet over a card of their own; publicip: false makes one without it'}
 
     def vpc_for(self, name: str) -> str | None:
         """Return the id of the VPC for a VM on network *name*, None for the default one of its region. NotFound."""
-        wanted = self.vpc if name == 'default' else name
+        wanted = self.options.vpc if name == 'default' else name
         return self.network_named(wanted).id if wanted else None
 
     def read_networks(self) -> Iterator[Network]:
         return map(mapping.network, self.all('/vpcs'))
 
-    def network_in_sight(self, network: Network) -> bool:
-        return self.is_seen(network.place)
-
-    def check_network(self, dhcp: bool | None, nat: bool | None, domain: str | None) -> None:
-        if dhcp is False:
-            raise NotSupported(f'a VPC of {NAME} always tells droplets their addresses')
-        if nat is False:
-            raise NotSupported(f'droplets in a VPC of {NAME} reach the internet over a card of their own',
-                               hint='publicip: false makes a VM without it')
-        if domain:
-            raise NotSupported(f'a VPC of {NAME} has no DNS domain')
-
     def make_network(self, name: str, cidr: str | None, fields: Mapping[str, str], settings: Mapping[str, Any]) -> None:
         cloud.check_name('network', name, '[A-Za-z0-9.-]+', 'Use letters, digits, dots and dashes')
-        self.api.post('/vpcs', {'name': name, 'region': self.made_in(), 'description': ' '.join(mapping.to_tags(fields)),
+        self.api.post('/vpcs', {'name': name, 'region': self.made_in(), 'description': ' '.join(tags.to_tags(fields)),
                                 **({'ip_range': cidr} if cidr else {})})
 
     def change_network(self, network: Network, fields: Mapping[str, str], settings: Mapping[str, Any]) -> None:
-        remembered = ' '.join(mapping.to_tags({**network.fields, **fields}))
+        remembered = ' '.join(tags.to_tags({**network.fields, **fields}))
         self.api.patch(f'/vpcs/{network.id}', {**settings, **({'description': remembered} if fields else {})})
 
     def drop_network(self, network: Network) -> None:
@@ -57,12 +42,3 @@ class Networks(networks.Networks, Account):
     def network_members(self, network: Network) -> list[Member]:
         return [Member(name=member['name'], is_vm=member['urn'].startswith('do:droplet:'))
                 for member in self.all(f'/vpcs/{network.id}/members')]
-
-    _add_nic = unsupported(_ONE_CARD)
-    _delete_nic = unsupported(_ONE_CARD)
-    _update_nic = unsupported(_ONE_CARD)
-    _create_subnet = unsupported(_NO_SUBNETS)
-    _delete_subnet = unsupported(_NO_SUBNETS)
-    _update_subnet = unsupported(_NO_SUBNETS)
-    _list_subnets = unsupported(_NO_SUBNETS)
-    _info_subnet = unsupported(_NO_SUBNETS)

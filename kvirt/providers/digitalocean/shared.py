@@ -1,90 +1,117 @@
-"""What several VMs share: the firewall of a rule set, and ssh keys.
+"""What VMs share: security groups, which are firewalls here, and ssh keys. Tags tell who shares them, and who made them.
 
-Neither can bear a mark, so tags speak for them. A label, ``kvirt-group:<name>:<number>`` or ``kvirt-key:<name>``, is borne
-by the droplets that share the thing; ``kvirt-maker:<process>:<label>`` is borne by none, and tells which process made it.
+Without a firewall everything is let in, and without a key DigitalOcean mails a root password; so each VM gets both. The
+tag of a firewall is what it is bound to, so that a droplet has its firewall from birth.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from kvirt.errors import NotFound
-from kvirt.providers.digitalocean.account import Account
-from kvirt.providers.digitalocean.mapping import KVIRT, labelled, plain
-from kvirt.providers.families import marks
+from kvirt.providers.digitalocean import mapping
+from kvirt.providers.digitalocean.networks import Networks
+from kvirt.providers.families import cloud, marks
+from kvirt.providers.families.groups import Group
+from kvirt.providers.families.keys import Key
+from kvirt.providers.families.tags import TaggedVms, names_of, note
+from kvirt.shapes import Rule
 
-_MAKER = f'{KVIRT}maker:'
 
+class Shared(TaggedVms, Networks):
+    """The firewalls and public keys of the account."""
 
-class Shared(Account):
-    """Making and reaping what VMs share."""
+    vm_kind = 'droplet'
+    keys_are_unique = True
 
-    shared_at: ClassVar[Mapping[str, tuple[str, str]]] = {'group': ('/firewalls', 'firewalls'),
-                                                          'key': ('/account/keys', 'ssh_keys')}
-    """Where things of each kind are kept, and under which key they are listed."""
+    # firewalls
 
-    def shared(self, kind: str) -> Iterator[dict[str, Any]]:
-        """Yield all firewalls, or all ssh keys."""
-        return self.all(*self.shared_at[kind])
+    def groups(self, network: str | None = None) -> Iterator[Group]:
+        """Yield all firewalls: they belong to no network."""
+        if network is not None:
+            self.network_named(network)
+        return map(mapping.group, self.all('/firewalls'))
 
-    def announce(self, label: str) -> None:
-        """Say that this process is about to make what is shared under *label*."""
-        self.tag([f"{_MAKER}{plain(marks.maker(time.time()))}:{label.removeprefix(KVIRT)}"])  # first, so that all is ours
-        self.tag([label])
+    def make_group(self, name: str, wanted: Sequence[Rule], fields: Mapping[str, str],
+                   settings: Mapping[str, str]) -> Group:
+        """Make a firewall and its tag. Who removes an old one by its tag takes nothing from a new one of that name."""
+        cloud.check_name('security group', name, '[A-Za-z0-9][A-Za-z0-9.-]+', 'Use 2 or more letters, digits, dots, dashes')
+        tag = note('group', name, marks.new_request())
+        with self.undo() as undo:
+            undo.add(f'security group {name}', lambda: self.unshare(tag, self.counted()))
+            if marks.MAKER in fields:
+                self.announce(tag)
+            else:
+                self.make_tag(tag)
+            return mapping.group(self.api.post('/firewalls', mapping.firewall(name, wanted, [tag]))['firewall'])
 
-    def reap(self, tags: Iterable[str]) -> None:
-        """Remove those of *tags* that nothing bears any more, and what was shared under them if kvirt made it."""
-        counted = self.counted()
-        makers = _makers(counted)
-        for tag in sorted(set(tags)):
-            if counted.get(tag) and not _is_request(tag):
-                continue
-            if tag in makers:
-                self.unshare(tag, counted)
-            elif tag in counted and not tag.startswith(f'{KVIRT}group:'):  # to which the user's own firewall is bound
-                self.drop(f'/tags/{tag}')
+    def set_rules(self, group: Group, wanted: Sequence[Rule]) -> None:
+        body = mapping.firewall(group.name, wanted, group.native.get('tags') or ())
+        self.api.put(f'/firewalls/{group.id}', {**body, 'droplet_ids': group.native.get('droplet_ids') or []})
 
-    def unshare(self, label: str, known: Iterable[str]) -> None:
-        """Remove what is shared under *label*, and the tags that speak for it."""
-        kind, [name] = label.removeprefix(KVIRT).partition(':')[0], labelled('', [label])
-        for thing in list(self.shared(kind)):
-            if thing['name'] == name and label in thing.get('tags', [label]):
-                self.drop(f"{self.shared_at[kind][0]}/{thing['id']}")
-                if kind == 'group' and self._is_borne(label):  # by a VM that was born a moment ago
-                    body = {key: thing[key] for key in ('name', 'inbound_rules', 'outbound_rules', 'tags')}
-                    self.api.post('/firewalls', body)
-                    return
-        self.retract(label, known)
+    def drop_group(self, group: Group) -> None:
+        self.api.delete(f'/firewalls/{group.id}')
+        known = self.counted()
+        for tag in _made_for(group):
+            self.retract(tag, known)
 
-    def retract(self, label: str, known: Iterable[str]) -> None:
-        """Remove *label*, and those of the *known* tags that tell who made what is shared under it."""
-        for tag in [label, *(tag for tag in known if tag in _makers([tag]).get(label, ()))]:
-            self.drop(f'/tags/{tag}')
+    def users_of_group(self, group: Group) -> Iterator[str]:
+        direct, tags = group.native.get('droplet_ids') or (), set(group.native.get('tags') or ())
+        return (each['name'] for each in self.droplets(everywhere=True)
+                if each['id'] in direct or tags & set(each['tags']))
 
-    def abandoned(self) -> list[str]:
-        """Return the labels that no VM bears, and whose makers are gone."""
-        counted, now = self.counted(), time.time()
-        return sorted(label for label, makers in _makers(counted).items() if not counted.get(label)
-                      and all(marks.abandoned(marks.decode(maker.split(':')[1]), now) for maker in makers))
+    def more_of_group(self, group: Group) -> Mapping[str, Any]:
+        return {'native_status': group.native.get('status')}
+
+    def join(self, group: Group) -> str:
+        """Return the tag that puts droplets behind a firewall; one that was made elsewhere is given a tag."""
+        for tag in _made_for(group):
+            return tag
+        tag = note('group', group.name)
+        self.make_tag(tag)
+        self.api.post(f'/firewalls/{group.id}/tags', {'tags': [tag]})
+        return tag
+
+    # keys
+
+    def keys(self) -> Iterator[Key]:
+        return map(mapping.key, self.all('/account/keys', 'ssh_keys'))
+
+    def register_key(self, name: str, public: str, fields: Mapping[str, str]) -> Key:
+        if marks.MAKER in fields:
+            self.announce(note('key', name))
+        return mapping.key(self.api.post('/account/keys', {'name': name, 'public_key': public})['ssh_key'])
+
+    def drop_key(self, key: Key) -> None:
+        self.api.delete(f'/account/keys/{key.id}')
+        self.retract(note('key', key.name), self.counted())
+
+    def rename_key(self, key: Key, name: str, fields: Mapping[str, str]) -> None:
+        self.api.put(f'/account/keys/{key.id}', {'name': name})
+        self.retract(note('key', key.name), self.counted())
+
+    # what no VM shares any more
+
+    def drop_shared(self, kind: str, name: str, label: str) -> bool:
+        if kind == 'key':
+            for key in [key for key in self.keys() if key.name == name]:
+                self.drop(f'/account/keys/{key.id}')
+            return True
+        for group in [group for group in self.groups() if group.name == name and label in group.native['tags']]:
+            self.drop(f'/firewalls/{group.id}')
+            if self._is_borne(label):  # by a VM that was born a moment ago
+                self.api.post('/firewalls', {key: group.native[key] for key in mapping.FIREWALL})
+                return False
+        return True
 
     def _is_borne(self, label: str) -> bool:
-        try:
+        with suppress(NotFound):
             return bool(self.api.get(f'/tags/{label}')['tag']['resources']['count'])
-        except NotFound:
-            return False
+        return False
 
 
-def _is_request(tag: str) -> bool:
-    """Tell if a tag is the mark of a request. No other VM can bear it, whatever is counted."""
-    return tag.startswith(f'{marks.MARK}:') and tag.count(':') == 1
-
-
-def _makers(tags: Iterable[str]) -> dict[str, list[str]]:
-    """Return the tags that tell who made what, by label."""
-    found: dict[str, list[str]] = {}
-    for tag in tags:
-        if tag.startswith(_MAKER) and tag.count(':') > 2:
-            found.setdefault(KVIRT + tag.split(':', 2)[2], []).append(tag)
-    return found
+def _made_for(group: Group) -> list[str]:
+    """Return the tags that were made for a firewall."""
+    return [tag for tag in group.native.get('tags') or () if names_of('group', [tag]) == [group.name]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -92,6 +91,7 @@ def _path_in_bucket(value: Any) -> str:
 
 def _write(target: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
+    import tempfile  # it loads all that unpacks
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix='.kvirt-')
     try:
         with os.fdopen(handle, 'wb') as file:

@@ -97,18 +97,23 @@ class Create(Account):
     def _planned_disks(self, world: Transaction, vm: Vm, spec: VmSpec, flavor: Flavor | None) -> Iterator[Volume]:
         """Give *vm* its disks, and yield the volumes that are to be made for them."""
         for index, disk in enumerate(spec.disks or ((DiskSpec(),) if spec.image else ())):
-            name = disk.name or f'{vm.name}_{index}.img'
-            if disk.name and name in [other.volume for other in vm.disks]:
+            name = disk.volume or f'{vm.name}_{index}.img'
+            if disk.volume and name in [other.volume for other in vm.disks]:
                 raise InvalidInput(f'disk {name} is there twice')
-            there = world.get(Volume, f'{vm.location}/{name}') if disk.name else None
-            if there is not None:
-                free_volume(world, vm.location, name, disk.pool, share=there.shareable)
+            there = world.get(Volume, f'{vm.location}/{name}') if disk.volume else None
+            if there is not None or disk.existing:
+                share = bool(disk.shareable or (there and there.shareable))
+                there = free_volume(world, vm.location, name, disk.pool, share=share)
+                if disk.shareable and not there.shareable:
+                    there.shareable = True
+                    world.put(there)
             else:
                 image = disk.image or (spec.image if index == 0 else None)
                 thin = spec.diskthin if disk.thin is None else disk.thin
                 yield msgspec.structs.replace(
                     planned_volume(world, vm.location, name, _size(world, disk, spec, image, flavor),
-                                   disk.pool or spec.pool, thin, image), owner=vm.id)
+                                   disk.pool or spec.pool, thin, image), owner=vm.id,
+                    shareable=bool(disk.shareable))
             bus = disk.interface or spec.diskinterface
             vm.disks = [*vm.disks, Disk(device=mapping.next_device(bus, vm.disks), volume=name, bus=bus,
                                         serial=disk.serial, wwn=disk.wwn)]

@@ -39,7 +39,7 @@ class Images(Account):
 
     def _add_image(self, url: str, pool: str | None = None, short: str | None = None, cmds: Sequence[str] = (),
                    name: str | None = None, size: int | None = None, convert: bool = False,
-                   progress: Progress | None = None) -> Mapping[str, Any] | None:
+                   progress: Progress | None = None, checksum: str | None = None) -> Mapping[str, Any] | None:
         """Record an image. A file must be there; what is at a URL is taken on trust, since the fake fetches nothing."""
         from kvirt.download import file_name  # what unpacks files is not for every command to load
         final = safe_name('image', name or short or file_name(url))
@@ -50,6 +50,8 @@ class Images(Account):
             if world.get(Image, final) is not None:
                 return {'image': final, 'found': True}
             length = _length(url)
+            if checksum and length is not None:
+                _verify(url, checksum)
             world.add(Image(name=final, pool=where.name, short=short, url=url, cmds=list(cmds), iso=final.endswith('.iso'),
                             size=max(size or 1, -(-(length or 0) // _GIB))))
         if progress and length is not None:
@@ -89,6 +91,12 @@ def checked_iso(world: Transaction, iso: str) -> str:
         return iso
     names = [image.name for image in world.all(Image) if image.iso]
     raise NotFound(f"ISO '{iso}' does not exist{did_you_mean(iso, names)}", hint="'kvirt list iso' shows what is there")
+
+
+def _verify(url: str, checksum: str) -> None:
+    from kvirt.download import downloaded
+    with downloaded(url, checksums=checksum):
+        pass
 
 
 def _length(url: str) -> int | None:

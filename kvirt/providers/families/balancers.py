@@ -35,6 +35,9 @@ class Balancer(msgspec.Struct, frozen=True, kw_only=True):
     dnsname: str | None = None
     """The name at which it is reached, where the platform gives it one instead of an address."""
 
+    vms: Sequence[str] = ()
+    """The ids of the VMs behind it, where the platform tells them with it."""
+
     protocol: str = 'tcp'
     location: str = ''
     native: Any = None
@@ -67,13 +70,18 @@ class CloudBalancers(CloudDns):
     balancer_records: ClassVar[str] = 'A'
     """The type of a balancer's DNS records; CNAME where the platform gives it a name."""
 
+    balancers_bear_marks: ClassVar[bool] = True
+    """A balancer tells which request made it; else one of a name is ours if there was none before."""
+
     def balancers(self) -> Sequence[Balancer]:
         """Return the load balancers that this client sees."""
         raise NotImplementedError
 
     def members(self, balancers: Sequence[Balancer]) -> Mapping[str, Sequence[str]]:
         """Return the names of the VMs behind each of some balancers, by its id. One is left out if they are not known."""
-        raise NotImplementedError
+        ids = {vm for each in balancers for vm in each.vms}
+        names = self.vm_names(ids) if ids else {}
+        return {each.id: [names.get(vm, vm) for vm in each.vms] for each in balancers}
 
     def balancer_fields(self, balancer: Balancer) -> Mapping[str, str]:
         """Return the fields that a balancer was made with."""
@@ -109,9 +117,13 @@ class CloudBalancers(CloudDns):
         It has no records: they are made last.
         """
         for balancer in self.balancers():
-            if balancer.name == wanted.name and self.balancer_fields(balancer).get(MARK) == wanted.fields[MARK]:
+            if balancer.name == wanted.name and (not self.balancers_bear_marks or
+                                                 self.balancer_fields(balancer).get(MARK) == wanted.fields[MARK]):
                 self.drop_balancer(balancer)
                 self.forget_fields(balancer, wanted.fields)
+
+    def keep_fields(self, balancer: Balancer, fields: Mapping[str, str]) -> None:
+        """Keep the fields of a balancer that was made a moment ago, where it can't bear them."""
 
     def forget_fields(self, balancer: Balancer, fields: Mapping[str, str]) -> None:
         """Remove the fields of a balancer that was deleted, where they are not kept on it."""
@@ -143,6 +155,7 @@ class CloudBalancers(CloudDns):
         with self.undo() as undo:
             undo.add(f'load balancer {name}', lambda: self.unmake_balancer(wanted))
             made = self.make_balancer(wanted, needs)
+            self.keep_fields(made, fields)
             if zone:
                 made = self._reachable(made)
                 target = f'{made.dnsname}.' if self.balancer_records == 'CNAME' else str(made.ip)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, ClassVar
 
 import msgspec
@@ -21,12 +20,16 @@ from kvirt.providers.families import cloud, marks
 from kvirt.providers.families.blocks import Blocks
 from kvirt.providers.families.dns import CloudDns
 from kvirt.providers.families.groups import Group, SharedGroups
+from kvirt.providers.families.images import CloudImages
 from kvirt.providers.families.keys import Key, SharedKeys
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.snapshots import Snapshots
 from kvirt.providers.families.volumes import Volume, Volumes
 from kvirt.shapes import Flavor, Orphan
 from kvirt.spec import VmSpec
+
+GROUP = 'security group'
+"""The kind of a group among what was left behind."""
 
 _NO_VM = 'a VM that is not there'
 
@@ -111,8 +114,8 @@ class CloudDelete(Volumes, Snapshots, CloudDns):
         return {'kept': kept} if kept else None
 
 
-class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
-    """Creation, over four further primitives; and what was left behind."""
+class Births(SharedGroups, SharedKeys, CloudDelete, CloudImages):
+    """Creation, over three further primitives; and what was left behind."""
 
     platform: ClassVar[str]
     user_data_limit: ClassVar[int]
@@ -129,13 +132,13 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
     def check_spec(self, spec: VmSpec) -> None:
         """Raise InvalidInput for what the platform can not honour. Nothing is asked."""
 
-    def birth_place(self, flavor: Flavor) -> str:
-        """Return where a VM of this flavor is made, in the words of :class:`Machine`."""
+    def planned(self, vm: str, spec: VmSpec, flavor: Flavor, place: str) -> tuple[list[Volume], dict[str, int]]:
+        """Return the volumes that are there, and the sizes of those to be made, by name, for the disks of *spec*."""
         raise NotImplementedError
 
-    def find_image(self, name: str, arch: str | None) -> Any:
-        """Return the image with this portable or native name, for an architecture. NotFound."""
-        raise NotImplementedError
+    def birth_place(self, flavor: Flavor) -> str:
+        """Return where a VM of this flavor is made, in the words of :class:`Machine`."""
+        return flavor.location or self.made_in()
 
     def needs_of(self, draft: Draft) -> Any:
         """Look up what else a VM needs, its networks for one; raise what forbids it. Nothing is made yet."""
@@ -148,12 +151,27 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
         """
         raise NotImplementedError
 
+    def was_reaped(self, error: Exception) -> bool:
+        """Tell if an error of ``make_vm`` may come from a key or group that was removed, as unused, a moment ago."""
+        return False
+
     def complete_vm(self, draft: Draft, machine: Machine) -> None:
         """Do what could not be said in that call. AlreadyExists when another VM has got the name in the meantime."""
 
     def marked(self, request: str | None = None) -> Iterable[Machine]:
         """Return the VMs in all locations that bear the mark of a request: of this one, or of any."""
         raise NotImplementedError
+
+    # what a platform may do in another way
+
+    def chosen_flavor(self, spec: VmSpec) -> Flavor | None:
+        """Return the flavor of a VM that is to be made, which is known to be there; prices do not matter any more."""
+        return self.flavor_for(spec)
+
+    def named_groups(self, names: Sequence[str]) -> Sequence[Group]:
+        """Return the groups that a VM names. NotFound, Conflict."""
+        known = list(self.groups()) if names else []
+        return [self.group(name, known) for name in names]
 
     def forget_birth(self, draft: Draft) -> None:
         """Remove what a VM that was not made would have shared, where nobody needs it."""
@@ -175,12 +193,21 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
         draft = self._drafted(name, spec, guest)
         with self.undo() as undo:
             undo.add(f'what VM {name} shares with others', lambda: self.forget_birth(draft))
-            undo.add(f'volumes of VM {name}', lambda: self.unmake_volumes(marks.MARK, draft.request))
+            if draft.new_volumes:
+                undo.add(f'volumes of VM {name}', lambda: self.unmake_volumes(marks.MARK, draft.request))
             new = self.make_volumes(draft.new_volumes, draft.place, draft.request)
             undo.add(f'VM {name}', lambda: self._unmake(draft.request))
-            machine = self.make_vm(draft, [*draft.volumes, *new])
+            machine = self._made_vm(draft, [*draft.volumes, *new])
             self.complete_vm(draft, machine)
         return {'id': machine.id}
+
+    def _made_vm(self, draft: Draft, volumes: Sequence[Volume]) -> Machine:
+        try:
+            return self.make_vm(draft, volumes)
+        except Exception as error:
+            if not self.was_reaped(error):
+                raise
+        return self.make_vm(draft, volumes)
 
     def _drafted(self, name: str, spec: VmSpec, guest: Guest) -> Draft:
         """Look up all that a VM needs. Raises what forbids it; nothing is made."""
@@ -193,16 +220,14 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
         fields = marks.fields_of(spec, guest)
         if self.machine_exists(name):
             raise AlreadyExists(f'VM {name} exists')
-        flavor = self.flavor_for(spec)
+        flavor = self.chosen_flavor(spec)
         if flavor is None:
             raise NotFound(f'{self.platform} sells no flavors here', hint="'kvirt list location' shows where it does")
         place, request = self.birth_place(flavor), marks.new_request()
         volumes, new_volumes = self.planned(name, spec, flavor, place)
-        known = list(self.groups()) if spec.securitygroups else []
         draft = Draft(name=name, spec=spec, guest=guest, request=request, flavor=flavor, place=place, user_data=user_data,
                       image=self.find_image(spec.image, flavor.arch), fields={marks.MARK: request, **fields},
-                      groups=[self.group(group, known) for group in spec.securitygroups], volumes=volumes,
-                      new_volumes=new_volumes)
+                      groups=self.named_groups(spec.securitygroups), volumes=volumes, new_volumes=new_volumes)
         return msgspec.structs.replace(draft, needs=self.needs_of(draft))
 
     def _unmake(self, request: str) -> None:
@@ -216,11 +241,18 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
 
     @waits
     def _delete_orphans(self) -> Mapping[str, Any] | None:
-        found = self._left_behind()
-        for left in found:
-            with suppress(NotFound):
+        deleted: list[Orphan] = []
+        for left in self._left_behind():
+            try:
                 self.drop_left(left)
-        return {'deleted': [_orphan(left) for left in found]}
+            except NotFound:
+                pass  # it went with another
+            except Conflict:
+                if left.kind != GROUP:
+                    raise
+                continue  # it is held until its VM is gone, and listed until then
+            deleted.append(_orphan(left))
+        return {'deleted': deleted}
 
     def _left_behind(self) -> list[Left]:
         """Return what was left behind, in the order in which it can be deleted."""
@@ -237,7 +269,7 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
     def left_shared(self, but_by: Collection[str]) -> list[Left]:
         """Return what VMs shared that are gone, or that never came; *but_by* those with these ids."""
         found: list[tuple[str, Group | Key]] = [('key', key) for key in self.unused_keys(but_by)]
-        found += [('security group', group) for group in self.unused_groups(but_by)]
+        found += [(GROUP, group) for group in self.unused_groups(but_by)]
         return [Left(kind=kind, name=thing.name, detail=f'made for {_NO_VM}', native=thing)
                 for kind, thing in found if unfinished(thing.fields)]
 
@@ -247,10 +279,13 @@ class CloudCreate(Blocks, SharedGroups, SharedKeys, CloudDelete):
             self.drop_vm(left.native)
         elif left.kind == 'disk':
             self.drop_volumes([left.native])
-        elif left.kind == 'key':
-            self.drop_key(left.native)
-        else:
-            self.drop_group(left.native)
+        else:  # which a VM that was deleted a moment ago may still hold
+            drop = self.drop_key if left.kind == 'key' else self.drop_group
+            self.insist(lambda: drop(left.native), f'deleting {left.kind} {left.name}')
+
+
+class CloudCreate(Blocks, Births):
+    """Creation where further disks are plain volumes."""
 
 
 def unfinished(fields: Mapping[str, str]) -> bool:

@@ -6,14 +6,15 @@ from typing import ClassVar
 
 from kvirt.base import Kbase, unsupported
 from kvirt.errors import InvalidInput, NotFound
+from kvirt.names import did_you_mean
 from kvirt.providers.families.volumes import Volume, Volumes, next_name
 from kvirt.shapes import Flavor
 from kvirt.spec import DiskSpec, VmSpec
 
 _NO_POOLS = 'there are no storage pools: volumes are in the block storage of their location'
 _PLAIN = 'volumes are plain and empty, and a disk of one VM'
-_ROOT = ('name', 'image', 'thin', 'interface', 'serial', 'wwn')
-_FURTHER = ('image', 'thin', 'interface', 'serial', 'wwn')
+_FURTHER = ('image', 'thin', 'interface', 'serial', 'wwn', 'format', 'cache', 'discard', 'shareable')
+_ROOT = ('name', 'existing', *_FURTHER)
 """What can not be said of the root disk, and of the others."""
 
 
@@ -60,9 +61,11 @@ class Blocks(NoPools, Volumes):
         new: dict[str, int] = {}
         for disk in others:
             _refuse(disk, _FURTHER)
-            if disk.name in known:
-                self.need_unused(known[disk.name], place)
-                there.append(known[disk.name])
+            if disk.volume in known:
+                self.need_unused(known[disk.volume], place)
+                there.append(known[disk.volume])
+            elif disk.existing:
+                raise NotFound(f"volume '{disk.existing}' does not exist{did_you_mean(disk.existing, known)}")
             else:
                 self.check_volume(spec.disk_size(disk), disk.pool)
                 new[disk.name or next_name(vm, {*known, *new})] = spec.disk_size(disk)

@@ -6,7 +6,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TypeVar
@@ -103,6 +104,65 @@ def config(service: str, **more: Any) -> Any:
                      # Many stores that imitate S3 refuse the checksums that newer SDKs add of themselves.
                      'request_checksum_calculation': 'when_required', 'response_checksum_validation': 'when_required',
                      'user_agent_extra': f'kvirt/{__version__}', **more})
+
+
+class Clients:
+    """The clients of an account, one for each service and region, made when they are first used.
+
+    boto3 takes a third of a second to load, so that waits as well. Its clients may be used by several threads, its
+    session may not.
+    """
+
+    def __init__(self, opened: Callable[[], Any], *, region: str | None, usual_region: str, url: str | None = None,
+                 urls: Mapping[str, str | None] = {}, verify: bool = True) -> None:
+        """Keep how a session is *opened*. Services are at *url*, but for those of which *urls* tells another place."""
+        self._opened, self._asked_region, self._usual_region = opened, region, usual_region
+        self._url, self._urls, self._verify = url, urls, verify
+        self._lock = threading.Lock()
+        self._only_session: Any = None
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._observers: list[tuple[str, Callable[..., Any]]] = []
+
+    @property
+    def region(self) -> str:
+        """The region that is asked for, else that of the settings on this machine, else the usual one."""
+        if self._asked_region:
+            return self._asked_region
+        with self._lock:
+            return str(self._session().region_name or self._usual_region)
+
+    def get(self, service: str, region: str) -> Any:
+        """Return the client of a service in a region."""
+        with self._lock:
+            if (service, region) not in self._clients:
+                self._clients[service, region] = self._made(service, region)
+            return self._clients[service, region]
+
+    def observe(self, event: str, hook: Callable[..., Any]) -> None:
+        """Let boto3 call *hook* at an *event* of every client: ``before-send.ec2``, ``before-parameter-build.ec2``, ..."""
+        with self._lock:
+            self._observers.append((event, hook))
+            for client in self._clients.values():
+                client.meta.events.register(event, hook)
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
+    def _session(self) -> Any:
+        if self._only_session is None:
+            self._only_session = self._opened()
+        return self._only_session
+
+    def _made(self, service: str, region: str) -> Any:
+        client = self._session().client(service, region_name=region, endpoint_url=self._urls.get(service) or self._url,
+                                        config=config(service), verify=None if self._verify else False)
+        for event, hook in self._observers:
+            client.meta.events.register(event, hook)
+        return client
 
 
 def translate(error: Exception) -> KvirtError | None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Problem
 from kvirt.names import did_you_mean
-from kvirt.spec import VmSpec
+from kvirt.spec import NetSpec, VmSpec
 
 T = TypeVar('T')
 
-_DEFAULTS = VmSpec()
+_DEFAULTS, _PLAIN_CARD = VmSpec(), NetSpec()
 
 NO_HYPERVISOR = {'iso': 'it has no CD drives', 'autostart': 'it restarts VMs after a fault of its own in any case',
                  'pool': 'it has no storage pools'}
@@ -27,6 +27,17 @@ def refuse(spec: VmSpec, keywords: Mapping[str, str], platform: str) -> None:
                 if getattr(spec, key) != getattr(_DEFAULTS, key)]
     if problems:
         raise InvalidInput(problems)
+
+
+def refuse_cards(spec: VmSpec, honoured: Collection[str], platform: str) -> None:
+    """Raise InvalidInput for whatever is said of cards beside their network and what is *honoured*."""
+    given = {'ips': spec.ips, 'netmasks': spec.netmasks, 'gateway': spec.gateway, 'dns': spec.dns}
+    told = [(key, key) for key, value in given.items() if value]
+    told += [('nets', f'{key} of card {index}') for index, net in enumerate(spec.nets) for key in NetSpec.__struct_fields__
+             if key not in ('name', *honoured) and getattr(net, key) != getattr(_PLAIN_CARD, key)]
+    if told:
+        raise InvalidInput([Problem(f'{platform} chooses addresses and settings of cards, and can not honour {what}', key)
+                            for key, what in told])
 
 
 def check_user_data(text: str, limit: int, platform: str) -> str:

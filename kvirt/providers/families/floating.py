@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from kvirt.base import waits
-from kvirt.errors import AlreadyExists, Conflict
+from kvirt.errors import AlreadyExists, Conflict, TimedOut, Unavailable
 from kvirt.providers.families import cloud, marks
 from kvirt.providers.families.machines import Machine, Machines
 
@@ -44,6 +44,9 @@ class Floating(Machines):
     one_address_each: ClassVar[bool] = False
     """A VM can have one floating address at a time."""
 
+    addresses_bear_marks: ClassVar[bool] = True
+    """An address bears its name and request from the moment it is reserved."""
+
     # primitives
 
     def addresses(self) -> Iterable[Address]:
@@ -51,10 +54,7 @@ class Floating(Machines):
         raise NotImplementedError
 
     def reserve_address(self, name: str, request: str) -> Address:
-        """Take an address of the platform under *name*, which bears *request* if it can.
-
-        Where it can't, this undoes by itself what did not succeed.
-        """
+        """Take an address of the platform under *name*, which bears *request* where ``addresses_bear_marks``."""
         raise NotImplementedError
 
     def release_address(self, address: Address) -> None:
@@ -69,6 +69,14 @@ class Floating(Machines):
         """Take an address from what has it."""
         raise NotImplementedError
 
+    # what a platform may do in another way
+
+    def keep_name(self, address: Address) -> None:
+        """Keep the name of an address that was reserved a moment ago, where it can't bear it."""
+
+    def forget_name(self, address: Address) -> None:
+        """Forget the name of an address that was released."""
+
     # hooks
 
     def _create_floating_ip(self, name: str) -> Mapping[str, Any] | None:
@@ -77,12 +85,28 @@ class Floating(Machines):
         request = marks.new_request()
         with self.undo() as undo:
             undo.add(f'floating address {name}', lambda: self._unreserve(request))
-            return {'ip': self.reserve_address(name, request).ip}
+            reserved = self._reserved(name, request)
+            if not self.addresses_bear_marks:
+                undo.add(f'address {reserved.ip}', lambda: self._release(reserved))
+                self.keep_name(reserved)
+        return {'ip': reserved.ip}
+
+    def _reserved(self, name: str, request: str) -> Address:
+        try:
+            return self.reserve_address(name, request)
+        except (Unavailable, TimedOut) as error:
+            if not self.addresses_bear_marks:
+                error.hint = "An address may have been taken: 'kvirt list floating-ip' shows it under no other name"
+            raise
 
     def _unreserve(self, request: str) -> None:
         for address in self.addresses():
             if address.request == request:
-                self.release_address(address)
+                self._release(address)
+
+    def _release(self, address: Address) -> None:
+        self.release_address(address)
+        self.forget_name(address)
 
     @waits
     def _delete_floating_ip(self, name: str) -> None:
@@ -90,7 +114,7 @@ class Floating(Machines):
         self._need_unassigned(address)
         if address.vm_id:  # a VM that is going away
             self.unassign_address(address)
-        self.release_address(address)
+        self._release(address)
 
     @waits
     def _attach_floating_ip(self, name: str, vm: str) -> None:

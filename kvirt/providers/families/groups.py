@@ -13,7 +13,7 @@ import msgspec
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from kvirt.providers.families import cloud, rules
 from kvirt.providers.families.marks import MARK, new_request
-from kvirt.providers.families.shared import Shared, shared_fields
+from kvirt.providers.families.shared import SHARED, Shared, shared_fields
 from kvirt.rules import rules_of
 from kvirt.shapes import Rule
 
@@ -26,6 +26,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     rules: Sequence[Rule]
     """What it lets in."""
 
+    vms: Sequence[str] = ()
+    """The ids of the VMs that use it, or what else does so, where the platform tells them with it."""
+
     fields: Mapping[str, str] = {}
     """The marks that it bears, where the platform has room for them; see :mod:`kvirt.providers.families.marks`."""
 
@@ -34,7 +37,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SharedGroups(Shared):
-    """Security groups over five primitives, and a sixth (``unused_groups``) that tells which ones no VM shares any more.
+    """Security groups over four primitives; two more where the platform does not tell with a group who uses it.
 
     ``shared_group`` and ``reap_groups`` are for create and delete of VMs.
     """
@@ -68,11 +71,12 @@ class SharedGroups(Shared):
 
     def users_of_group(self, group: Group) -> Iterable[str]:
         """Return the names of the VMs, and of what else there is, that use a group."""
-        raise NotImplementedError
+        names = self.vm_names(group.vms) if group.vms else {}
+        return [names.get(each, each) for each in group.vms]
 
     def unused_groups(self, but_by: Collection[str] = ()) -> Iterable[Group]:
         """Return the groups with the mark ``shared`` that nothing uses; VMs with the ids *but_by* do not count as users."""
-        raise NotImplementedError
+        return [group for group in self.groups() if group.fields.get(MARK) == SHARED and set(group.vms) <= set(but_by)]
 
     def more_of_group(self, group: Group) -> Mapping[str, Any]:
         """Return what ``info`` shows of a group beside its name, id and rules."""

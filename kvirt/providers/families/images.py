@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
 
 from kvirt.base import waits
 from kvirt.base.images import Progress
-from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported
+from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.guest import images
 from kvirt.names import safe_name
 from kvirt.providers.families import cloud, marks
@@ -69,6 +70,11 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     """GiB that it shall have, None for what is in it."""
 
     progress: Progress | None = None
+    short: str | None = None
+    """The well-known image that it is called by whoever asks for it."""
+
+    checksum: str | None = None
+    """What the file must match: ``sha256:...`` or the URL of a list; None where nothing was asked for."""
 
 
 class CloudImages(Machines):
@@ -76,6 +82,12 @@ class CloudImages(Machines):
 
     image_names: ClassVar[tuple[str, str]] = ('.*', '')
     """The names that the platform takes, of those that are safe: an expression, and the rule in words."""
+
+    fetched_by_platform: ClassVar[bool] = False
+    """The platform fetches images by itself, from where it can reach them, and takes them as they are."""
+
+    verifies_images: ClassVar[bool] = False
+    """What ``bring_image`` brings passes through this host, where its checksum is verified."""
 
     # primitives
 
@@ -100,6 +112,10 @@ class CloudImages(Machines):
 
     # what a platform may do in another way
 
+    def login_user(self, image: str | None) -> str:
+        told = self.login if images.kind_of(image or '') == 'cloudinit' else None
+        return told or super().login_user(image)
+
     def own_images(self, name: str | None = None) -> Iterable[Image]:
         """Return the account's own images, in all locations; with *name*, those of this name or id suffice."""
         return [image for image in self.read_images() if image.own]
@@ -120,6 +136,14 @@ class CloudImages(Machines):
 
     def check_source(self, url: str, pool: str | None, size: int | None) -> None:
         """Raise what forbids to bring an image from *url*, to a *pool* or with a *size*."""
+        if not self.fetched_by_platform:
+            return
+        if not url.startswith(('http://', 'https://')):
+            if not Path(url.removeprefix('file://')).expanduser().is_file():
+                raise NotFound(f'{url} does not exist')
+            raise NotSupported('the platform takes no files, and fetches images itself', hint='Give an address: https://...')
+        if size or pool not in (None, 'default'):
+            raise InvalidInput('the platform takes an image as it is: without size and pool')
 
     def made_of(self, machine: Machine) -> str | None:
         """Return the name that tells the kind of what a VM was made of: an image of its disk is of that kind."""
@@ -134,15 +158,17 @@ class CloudImages(Machines):
     @waits
     def _add_image(self, url: str, pool: str | None = None, short: str | None = None, cmds: Sequence[str] = (),
                    name: str | None = None, size: int | None = None, convert: bool = False,
-                   progress: Progress | None = None) -> Mapping[str, Any] | None:
+                   progress: Progress | None = None, checksum: str | None = None) -> Mapping[str, Any] | None:
         from kvirt.download import file_name  # reads need none of it
         if cmds:
             raise NotSupported('commands for an image are not run here', hint='Run them in a VM, and export it')
         final = self._image_name(name or short or file_name(url))
         self.check_source(url, pool, size)
+        if checksum and not self.verifies_images:
+            raise NotSupported('the platform fetches images itself, and verifies no checksum')
         if self.image_exists(final):
             return {'image': final, 'found': True}
-        wanted = _wanted(final, short, url=url, size=size, progress=progress)
+        wanted = _wanted(final, short, url=url, size=size, progress=progress, short=short, checksum=checksum)
         with self.undo() as undo:
             undo.add(f'image {final}', lambda: self.unmake_image(final, wanted.fields[marks.MARK]))
             self.bring_image(wanted)
@@ -188,6 +214,10 @@ class CloudImages(Machines):
             return cloud.find('image', name, known, lambda image: image.name, lambda image: image.id)
         except NotFound as error:
             raise NotFound(error.reason, hint="'kvirt list image' shows what is there") from None
+
+    def find_image(self, name: str, arch: str | None) -> Any:
+        """Return what a VM is made of: the platform's image with this portable or native name. NotFound, Conflict."""
+        return self.image_named(name, arch).native
 
     def own_image(self, name: str) -> Image:
         """Return the account's own image with this name or id. NotFound, Conflict."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -15,8 +15,7 @@ from kvirt.shapes import Status, VmRow
 from kvirt.undo import Undo
 from kvirt.wait import SYSTEM, Clock, until
 
-_LET_GO = 60.0
-"""Seconds that a platform may take to let go of what is being changed."""
+T = TypeVar('T')
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +51,9 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """What it was made of, as the platform tells it; what is remembered on it goes first."""
 
     created: datetime | str | None = None
+    tags: Collection[str] = ()
+    """The flat tags that it bears, where the platform has such."""
+
     volumes: Sequence[str] | None = None
     """The ids of its volumes in the order of its disks; None where the platform does not tell them with the VM."""
 
@@ -83,6 +85,15 @@ class Machines(Kbase):
     machine_names: ClassVar[tuple[str, str]] = ('.*', '')
     """The names that a VM may have: an expression, and the rule in words."""
 
+    login: ClassVar[str | None] = None
+    """Whom the platform lets in to a guest that cloud-init configures, whatever its image; None where the image tells."""
+
+    patience: ClassVar[float] = 60.0
+    """Seconds that the platform may take to let go of what is being changed."""
+
+    pause: ClassVar[float] = 2.0
+    """Seconds between two looks at what is waited for."""
+
     def machine(self, name: str) -> Machine:
         """Return the VM with this name or id, in the client's location. NotFound; Conflict when several bear the name."""
         raise NotImplementedError
@@ -97,6 +108,10 @@ class Machines(Kbase):
 
     def check_location(self) -> None:
         """Raise InvalidInput when there is no location of the client's name, so that nothing can be found there."""
+
+    def is_seen(self, place: str) -> bool:
+        """Tell if what is at *place* is in this client's location."""
+        return True
 
     def find_machine(self, name: str) -> Machine | None:
         """Return the VM with this name or id, None when there is none. Conflict when several bear the name."""
@@ -127,18 +142,33 @@ class Machines(Kbase):
         """Return what an error means; None when it is a bug."""
         return error if isinstance(error, KvirtError) else self.translate(error)
 
-    def insist(self, call: Callable[[], object], what: str) -> None:
-        """Call until the platform has let go of what it still holds: while it refuses with Conflict. TimedOut."""
-        def attempt() -> bool:
+    def is_busy(self, error: Exception) -> bool:
+        """Tell if an error says that the platform still holds what is to be changed, and will let go of it."""
+        return isinstance(self.meaning_of(error), Conflict)
+
+    def insist(self, call: Callable[[], T], what: str) -> T:
+        """Return what *call* returns, once the platform has let go of what it still holds. TimedOut."""
+        def attempt() -> tuple[T]:
             try:
-                call()
+                return (call(),)
             except Exception as error:
                 known = self.meaning_of(error)
-                if isinstance(known, Conflict):
+                if known and self.is_busy(error):
                     raise Unavailable(known.reason) from error
                 raise
-            return True
-        until(attempt, what=what, timeout=_LET_GO, clock=self.clock)
+        return self.awaited(attempt, what, self.patience)[0]
+
+    def awaited(self, check: Callable[[], T | None], what: str, timeout: float, pause: float | None = None) -> T:
+        """Return what *check* returns as soon as that is true. Passing faults of the platform end no wait. TimedOut."""
+        def understood() -> T | None:
+            try:
+                return check()
+            except Exception as error:
+                known = self.meaning_of(error)
+                if known is None or known is error:
+                    raise
+                raise known from error
+        return until(understood, what=what, timeout=timeout, interval=pause or self.pause, clock=self.clock)
 
     def undo(self) -> Undo:
         """Return a rollback that understands the platform's errors."""

@@ -124,6 +124,12 @@ def from_labels(labels: Mapping[str, str]) -> dict[str, str]:
     return fields
 
 
+def relabelled(labels: Mapping[str, str], fields: Mapping[str, str | None]) -> dict[str, str]:
+    """Return *labels* with these fields in place of what they have, without those that are None. Labels of others stay."""
+    kept = {key: value for key, value in labels.items() if re.sub(rf'{re.escape(_PART)}\d+$', '', key) not in fields}
+    return {**kept, **to_labels({key: text for key, text in fields.items() if text is not None})}
+
+
 def _is_continued(key: str, labels: Mapping[str, str]) -> bool:
     name, _, number = key.rpartition(_PART)
     return bool(name) and number.isdigit() and name in labels
@@ -208,4 +214,5 @@ def unshown(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 __all__ = ['COMPUTED', 'MAKER', 'MARK', 'RECORDS', 'abandoned', 'check_field', 'decode', 'encode', 'fields_of',
-           'from_labels', 'from_tags', 'iso_date', 'maker', 'making', 'new_request', 'to_labels', 'to_tags', 'unshown']
+           'from_labels', 'from_tags', 'iso_date', 'maker', 'making', 'new_request',
+           'relabelled', 'to_labels', 'to_tags', 'unshown']

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
 
 from kvirt import units
-from kvirt.base import waits
-from kvirt.errors import AlreadyExists, Conflict
+from kvirt.base import unsupported, waits
+from kvirt.errors import AlreadyExists, Conflict, NotSupported
 from kvirt.providers.families import cloud, marks
 from kvirt.providers.families.machines import Machines
 from kvirt.shapes import NetworkShape
 
 _PRIVATE = units.network('10.0.0.0/8')
+_ONE_CARD = 'a VM is on one network, chosen when it is made, and has no further cards'
+_WHOLE = 'networks are not divided into subnets'
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +26,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     cidr: str
     row: NetworkShape
-    """What ``list_networks`` tells of it."""
+    """What ``list_networks`` tells of it, without what is None."""
 
     place: str = ''
     fields: Mapping[str, str] = {}
@@ -57,6 +59,9 @@ class Networks(Machines):
     network_prefix: ClassVar[int | None] = None
     """The prefix of a network whose addresses are not given; None where the platform chooses them."""
 
+    refused_of_networks: ClassVar[Mapping[str, str]] = {}
+    """What a network can not have or be, with the reason: ``no dhcp``, ``no nat``, ``domain``; ``nat`` at a change."""
+
     # primitives
 
     def read_networks(self) -> Iterable[Network]:
@@ -87,10 +92,12 @@ class Networks(Machines):
 
     def check_network(self, dhcp: bool | None, nat: bool | None, domain: str | None) -> None:
         """Raise NotSupported for what a network can't be; what is None was not said."""
+        said = {'no dhcp': dhcp is False, 'no nat': nat is False, 'domain': bool(domain)}
+        self._refuse(what for what, is_said in said.items() if is_said)
 
     def network_in_sight(self, network: Network) -> bool:
         """Tell if a network is in the client's location, where ``read_networks`` returns others as well."""
-        return True
+        return not network.place or self.is_seen(network.place)
 
     # hooks
 
@@ -128,14 +135,21 @@ class Networks(Machines):
                         overrides: Mapping[str, Any]) -> None:
         cloud.check_settings('a network', overrides, self.network_changes)
         self.check_network(dhcp, nat, domain)
+        self._refuse(['nat'] if nat else ())
         network = self.network_named(name)
         fields = {key: value for key, value in (('domain', domain), ('plan', plan)) if value is not None}
         if fields or overrides:
             self.change_network(network, fields, overrides)
 
+    def _refuse(self, said: Iterable[str]) -> None:
+        for what in said:
+            if what in self.refused_of_networks:
+                raise NotSupported(self.refused_of_networks[what])
+
     def _list_networks(self) -> dict[str, NetworkShape]:
-        return {network.name: network.row for network in sorted(filter(self.network_in_sight, self.read_networks()),
-                                                                key=lambda network: network.name)}
+        seen = sorted(filter(self.network_in_sight, self.read_networks()), key=lambda network: network.name)
+        return {network.name: cast(NetworkShape, {key: value for key, value in network.row.items() if value is not None})
+                for network in seen}
 
     def _network_ports(self, name: str) -> list[str]:
         return sorted(member.name for member in self.network_members(self.network_named(name)) if member.is_vm)
@@ -155,6 +169,20 @@ class Networks(Machines):
             raise Conflict(f"{what} is in use by {', '.join(sorted(member.name for member in members))}", hint=hint)
         for member in members:
             self.take_away(network, member)
+
+
+class WholeNetworks(Networks):
+    """Networks without subnets, of which a VM is on exactly one, from birth to end."""
+
+    members_can_leave: ClassVar[bool] = False
+    _add_nic = unsupported(_ONE_CARD)
+    _delete_nic = unsupported(_ONE_CARD)
+    _update_nic = unsupported(_ONE_CARD)
+    _create_subnet = unsupported(_WHOLE)
+    _delete_subnet = unsupported(_WHOLE)
+    _update_subnet = unsupported(_WHOLE)
+    _list_subnets = unsupported(_WHOLE)
+    _info_subnet = unsupported(_WHOLE)
 
 
 def check_overlap(name: str, cidr: str, known: Iterable[tuple[str, str]]) -> None:

@@ -8,7 +8,6 @@ import json
 import mimetypes
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -224,6 +223,7 @@ class S3Buckets(Kbase):
     def _download_from_bucket(self, bucket: str, path: str) -> Mapping[str, Any] | None:
         target = Path.cwd() / _path(path).name
         self._need(bucket, path)
+        import tempfile  # it loads all that unpacks
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix='.kvirt-')
         try:
             with os.fdopen(handle, 'wb') as file, boto.about(f'bucket {bucket}'):

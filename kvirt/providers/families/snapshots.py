@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -13,6 +13,9 @@ from kvirt.names import did_you_mean
 from kvirt.providers.families import marks
 from kvirt.providers.families.machines import Machine, Machines
 from kvirt.shapes import SnapshotShape
+
+SNAPSHOT = 'snapshot'
+"""The field of a VM that names the snapshot that it is at, where the platform does not tell that."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +34,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 class Snapshots(Machines):
     """Snapshots over four primitives."""
+
+    remembers_snapshot: ClassVar[bool] = False
+    """A field of a VM tells which snapshot it is at."""
 
     # primitives
 
@@ -57,7 +63,7 @@ class Snapshots(Machines):
 
     def current_snapshot(self, machine: Machine) -> str | None:
         """Return the name of the snapshot that a VM is at; None where that is not known."""
-        return None
+        return machine.fields.get(SNAPSHOT) if self.remembers_snapshot else None
 
     # hooks
 
@@ -70,6 +76,7 @@ class Snapshots(Machines):
         with self.undo() as undo:
             undo.add(f'snapshot {name} of VM {base}', lambda: self._untake(machine, request))
             self.take_snapshot(machine, name, request)
+            self._remember(machine, name)
 
     def _untake(self, machine: Machine, request: str) -> None:
         for snapshot in self.read_snapshots(machine):
@@ -83,6 +90,11 @@ class Snapshots(Machines):
     def _revert_snapshot(self, name: str, base: str) -> None:
         machine = self.machine(base)
         self.restore_snapshot(machine, self._snapshot(machine, name))
+        self._remember(machine, name)
+
+    def _remember(self, machine: Machine, name: str) -> None:
+        if self.remembers_snapshot:
+            self.set_field(machine, SNAPSHOT, name)
 
     def _list_snapshots(self, base: str) -> list[str]:
         return [snapshot.name for snapshot in self.read_snapshots(self.machine(base))]

@@ -17,7 +17,7 @@ from kvirt.base.vms import Rows
 from kvirt.errors import AlreadyExists, Conflict
 from kvirt.providers.families import marks
 from kvirt.providers.families.machines import Machine
-from kvirt.providers.families.snapshots import Snapshots
+from kvirt.providers.families.snapshots import SNAPSHOT, Snapshots
 from kvirt.providers.families.volumes import Volumes
 from kvirt.shapes import Flavor, NicShape, Status, VmInfo
 
@@ -73,7 +73,8 @@ class CloudVms(Volumes, Snapshots):
 
     def shown(self, machine: Machine) -> Mapping[str, str]:
         """Return the fields of a VM that are shown."""
-        return marks.unshown(machine.fields)
+        fields = {**({'user': self.login} if self.login else {}), **marks.unshown(machine.fields)}
+        return {key: text for key, text in fields.items() if not (self.remembers_snapshot and key == SNAPSHOT)}
 
     def check_resize(self, machine: Machine, flavor: Flavor) -> None:
         """Raise what forbids to give a VM this flavor."""

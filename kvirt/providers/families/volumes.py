@@ -66,7 +66,7 @@ class NewVolume(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Volumes(Machines):
-    """Volumes over eight primitives."""
+    """Volumes over seven primitives."""
 
     root_device: ClassVar[str | None] = None
     """The device of the root disk, where that is a part of the VM and no volume."""
@@ -78,10 +78,6 @@ class Volumes(Machines):
 
     def read_volumes(self, name: str | None = None) -> Iterable[Volume]:
         """Return the volumes of the account, or of the client's location. With *name*, those of this name or id will do."""
-        raise NotImplementedError
-
-    def volume_place(self) -> str:
-        """Return where a volume is made that is for no VM."""
         raise NotImplementedError
 
     def make_volume(self, wanted: NewVolume) -> Volume:
@@ -112,7 +108,11 @@ class Volumes(Machines):
 
     def in_sight(self, volume: Volume) -> bool:
         """Tell if a volume is in the client's location, where ``read_volumes`` returns others as well."""
-        return True
+        return self.is_seen(volume.place)
+
+    def volume_place(self) -> str:
+        """Return where a volume is made that is for no VM."""
+        return self.made_in()
 
     def check_volume(self, size: int | None = None, pool: str | None = None, image: str | None = None) -> None:
         """Raise what forbids a volume, of what is known of it. InvalidInput; NotFound for a pool."""

@@ -7,14 +7,12 @@ firewall stands; the cards that ``nets`` asks for are on private networks beside
 from __future__ import annotations
 
 from kvirt.providers.hcloud.account import HcloudOptions
-from kvirt.providers.hcloud.addresses import Addresses
-from kvirt.providers.hcloud.host import Host
-from kvirt.providers.hcloud.loadbalancers import LoadBalancers
+from kvirt.providers.hcloud.endpoints import Addresses, LoadBalancers
 from kvirt.providers.hcloud.networks import Networks
 from kvirt.providers.hcloud.vms import Vms
 
 
-class Khcloud(Vms, Networks, Addresses, LoadBalancers, Host):
+class Khcloud(Vms, Networks, Addresses, LoadBalancers):
     """A project of Hetzner Cloud."""
 
     permissions = {'Read & Write': 'a token of this kind, of the project; one that may only read can list and show'}

@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from kvirt.guest import images
 from kvirt.providers.families import marks
+from kvirt.providers.families.balancers import Balancer
+from kvirt.providers.families.dns import Record
 from kvirt.providers.families.floating import Address
 from kvirt.providers.families.groups import Group
 from kvirt.providers.families.images import Image
@@ -14,6 +16,7 @@ from kvirt.providers.families.keys import Key
 from kvirt.providers.families.machines import Machine
 from kvirt.providers.families.networks import Network
 from kvirt.providers.families.rules import from_text
+from kvirt.providers.families.snapshots import Snapshot
 from kvirt.providers.families.volumes import Volume
 from kvirt.shapes import Flavor, NetworkShape, NicShape, Status
 
@@ -29,11 +32,16 @@ SNAPSHOT = 'snapshot'
 """The field of an image that is a snapshot of a VM, and of a VM: the one that it is at."""
 
 
+def fields(native: Native) -> dict[str, str]:
+    """Return what is remembered on a thing."""
+    return marks.from_labels(native.labels or {})
+
+
 def machine(server: Native) -> Machine:
     """Map a server."""
     kind = server.server_type
     return Machine(id=str(server.id), name=server.name, status=STATUS.get(server.status, 'unknown'),
-                   native_status=server.status, ip=address(server), fields=marks.from_labels(server.labels or {}),
+                   native_status=server.status, ip=address(server), fields=fields(server),
                    place=server.location.name, flavor=kind.name, numcpus=int(kind.cores), memory=int(kind.memory * 1024),
                    disk=int(server.primary_disk_size), image=image_name(server.image) if server.image else '',
                    created=server.created, native=server,
@@ -65,7 +73,7 @@ def volume(native: Native) -> Volume:
     """Map a volume."""
     return Volume(id=str(native.id), name=native.name, size=int(native.size), place=native.location.name,
                   device=native.name, path=native.linux_device, vms=[str(native.server.id)] if native.server else [],
-                  fields=marks.from_labels(native.labels or {}), native=native)
+                  fields=fields(native), native=native)
 
 
 def floating(native: Native) -> Address:
@@ -85,7 +93,13 @@ def image(native: Native) -> Image:
     name = image_name(native)
     return Image(id=str(native.id), name=name, own=native.type != 'system', size=int(native.disk_size),
                  short=short_name(name), arch=ARCH.get(native.architecture), family=native.os_flavor or '',
-                 version=native.os_version or '', fields=marks.from_labels(native.labels or {}), native=native)
+                 version=native.os_version or '', fields=fields(native), native=native)
+
+
+def snapshot(image: Native) -> Snapshot:
+    """Map an image that is a snapshot of a VM."""
+    kept = fields(image)
+    return Snapshot(id=str(image.id), name=kept[SNAPSHOT], request=kept.get(marks.MARK), native=image)
 
 
 def short_name(name: str | None) -> str | None:
@@ -95,6 +109,12 @@ def short_name(name: str | None) -> str | None:
         words = ['centos', *words[2:], 'stream']
     known = images.find(''.join(words).replace('.', ''))
     return known.short if known else None
+
+
+def location(native: Native) -> dict[str, Any]:
+    """Map a location."""
+    return {'name': native.name, 'description': native.description, 'country': native.country, 'city': native.city,
+            'sublocation': native.network_zone, 'available': True}
 
 
 def flavors(kinds: Iterable[Native], place: str | None, currency: str) -> Iterator[Flavor]:
@@ -120,22 +140,36 @@ def group(firewall: Native) -> Group:
     """Map a firewall, with what it lets in."""
     rules = [rule for each in firewall.rules or () if each.direction == 'in'
              for rule in from_text(each.protocol, each.port, each.source_ips)]
-    return Group(id=str(firewall.id), name=firewall.name, rules=rules, fields=marks.from_labels(firewall.labels or {}),
-                 native=firewall)
+    users = [str(use.server.id) if use.type == 'server' else use.type for use in firewall.applied_to or ()]
+    return Group(id=str(firewall.id), name=firewall.name, rules=rules, vms=users, fields=fields(firewall), native=firewall)
 
 
 def key(native: Native) -> Key:
     """Map an ssh key."""
     return Key(id=str(native.id), name=native.name, public=native.public_key,
-               fields=marks.from_labels(native.labels or {}), native=native)
+               fields=fields(native), native=native)
 
 
 def network(native: Native) -> Network:
     """Map a network."""
-    fields = marks.from_labels(native.labels or {})
-    shape: dict[str, Any] = {'cidr': native.ip_range, 'dhcp': True, 'type': 'cloud', 'mode': 'isolated',
-                             'plan': fields.get('plan', ''), 'id': str(native.id),
-                             'routes': [{'destination': route.destination, 'gateway': route.gateway}
-                                        for route in native.routes or ()]}
-    row = cast(NetworkShape, {**shape, **({'domain': fields['domain']} if 'domain' in fields else {})})
-    return Network(id=str(native.id), name=native.name, cidr=native.ip_range, row=row, fields=fields, native=native)
+    kept = fields(native)
+    row = cast(NetworkShape, {
+        'cidr': native.ip_range, 'dhcp': True, 'type': 'cloud', 'mode': 'isolated', 'plan': kept.get('plan', ''),
+        'domain': kept.get('domain'), 'id': str(native.id),
+        'routes': [{'destination': route.destination, 'gateway': route.gateway} for route in native.routes or ()]})
+    return Network(id=str(native.id), name=native.name, cidr=native.ip_range, row=row, fields=kept, native=native)
+
+
+def record(native: Native) -> Record:
+    """Map a set of records of one name and type."""
+    return Record(name=native.name, type=native.type, ttl=native.ttl, values=tuple(each.value for each in native.records),
+                  native=native)
+
+
+def balancer(native: Native) -> Balancer:
+    """Map a load balancer."""
+    public, private = native.public_net, [each.ip for each in native.private_net or ()]
+    return Balancer(id=str(native.id), name=native.name, ports=[service.listen_port for service in native.services],
+                    ip=public.ipv4.ip if public.enabled else next(iter(private), None),
+                    vms=[str(target.server.id) for target in native.targets if target.type == 'server'],
+                    protocol=native.services[0].protocol if native.services else 'tcp', native=native)

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from hcloud.networks.domain import NetworkRoute, NetworkSubnet
 
 from kvirt import units
 from kvirt.base import unsupported, waits
-from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
-from kvirt.names import did_you_mean
-from kvirt.providers.families import cloud, marks, networks
+from kvirt.errors import Conflict, InvalidInput
+from kvirt.providers.families import marks, networks
+from kvirt.providers.families.cards import find_cards
 from kvirt.providers.families.networks import Member, Network
+from kvirt.providers.families.subnets import Subnet, Subnets
 from kvirt.providers.hcloud import mapping
 from kvirt.providers.hcloud.account import PLATFORM, Native
 from kvirt.providers.hcloud.storage import Storage
-from kvirt.shapes import NetworkShape
 
 SETTINGS = ('expose_routes_to_vswitch', 'protected', 'routes')
 """What ``overrides`` of a network may hold; routes are mappings of destination and gateway."""
 
-class Networks(networks.Networks, Storage):
+class Networks(networks.Networks, Subnets, Storage):
     """The networks of a project."""
 
     network_settings: ClassVar[Sequence[str]] = SETTINGS
     network_changes: ClassVar[Sequence[str]] = SETTINGS
     network_prefix: ClassVar[int | None] = 24
+    refused_of_networks: ClassVar[Mapping[str, str]] = {
+        'no dhcp': f'{PLATFORM} gives out the addresses of its networks itself',
+        'nat': f'a network of {PLATFORM} never has NAT'}
+    subnet_settings: ClassVar[Sequence[str]] = ('network', 'network_zone')
 
     def read_networks(self) -> Iterator[Network]:
         return map(mapping.network, self.conn.networks.get_all())
-
-    def check_network(self, dhcp: bool | None, nat: bool | None, domain: str | None) -> None:
-        if dhcp is False:
-            raise NotSupported(f'{PLATFORM} gives out the addresses of its networks itself')
 
     def make_network(self, name: str, cidr: str | None, fields: Mapping[str, str], settings: Mapping[str, Any]) -> None:
         """Make a network with one subnet of all its addresses, which the first one that is asked for takes the place of."""
@@ -60,13 +60,6 @@ class Networks(networks.Networks, Storage):
         if 'protected' in settings:
             self.done(native.change_protection(delete=bool(settings['protected'])))
 
-    @waits
-    def _update_network(self, name: str, dhcp: bool | None, nat: bool | None, domain: str | None, plan: str | None,
-                        overrides: Mapping[str, Any]) -> None:
-        if nat:
-            raise NotSupported(f'a network of {PLATFORM} never has NAT')
-        super()._update_network(name, dhcp, nat, domain, plan, overrides)
-
     def drop_network(self, network: Network) -> None:
         self.gone(network.native)
 
@@ -90,7 +83,7 @@ class Networks(networks.Networks, Storage):
         server, native = self.server(name), self.get('network', self.conn.networks, network)
         if server.private_net_for(native):
             raise Conflict(f'VM {name} has a card on network {network} already')
-        self.done(self.patiently(f'connecting VM {name}', lambda: server.attach_to_network(native)))
+        self.carry_out(f'connecting VM {name}', lambda: server.attach_to_network(native))
         card = self.conn.servers.get_by_id(server.id).private_net_for(native)
         return {'mac': card.mac_address.lower(), 'ip': card.ip} if card else None
 
@@ -98,77 +91,62 @@ class Networks(networks.Networks, Storage):
     def _delete_nic(self, name: str, interface: str) -> None:
         server = self.server(name)
         names = {network.id: network.name for network in self.conn.networks.get_all()}
-        for card in server.private_net or ():
-            if interface in (card.mac_address.lower(), names.get(card.network.id), str(card.network.id)):
-                self._disconnect(server, card.network)
-                return
-        raise NotFound(f'VM {name} has no network card {interface}{did_you_mean(interface, names.values())}')
+        card = find_cards(name, interface, [
+            (card, {card.mac_address.lower(), names.get(card.network.id, ''), str(card.network.id)})
+            for card in server.private_net or ()])[0]
+        self._disconnect(server, card.network)
 
     def _disconnect(self, server: Native, network: Native) -> None:
-        self.done(self.patiently(f'disconnecting VM {server.name}', lambda: server.detach_from_network(network)))
+        self.carry_out(f'disconnecting VM {server.name}', lambda: server.detach_from_network(network))
 
     _update_nic = unsupported('a card of Hetzner Cloud belongs to its network: delete it, and add another')
 
     # subnets
 
-    @waits
-    def _create_subnet(self, name: str, cidr: str, dhcp: bool, nat: bool, domain: str | None, plan: str,
-                       overrides: Mapping[str, Any]) -> None:
-        cloud.check_settings('a subnet', overrides, ['network', 'network_zone'])
-        if not overrides.get('network'):
-            raise InvalidInput(f'subnet {name} needs a network', hint="Name it in overrides: {'network': ...}")
-        self.check_network(dhcp, None, None)
-        network = self.get('network', self.conn.networks, str(overrides['network']))
-        if name in self._list_subnets():
-            raise AlreadyExists(f'subnet {name} exists')
-        whole = next((each for each in network.subnets if each.ip_range == network.ip_range != cidr), None)
-        if whole and not self._on_network(network, network.ip_range):
-            self.done(network.delete_subnet(whole))
-        subnet = NetworkSubnet(cidr, 'cloud', overrides.get('network_zone') or self.zones[self.usual_place])
-        self.done(self.patiently(f'making subnet {name}', lambda: network.add_subnet(subnet)))
-        self.relabel(network, **{label(cidr): name, label(cidr, 'plan'): plan})
-
-    @waits
-    def _delete_subnet(self, name: str, force: bool = False) -> None:
-        network, subnet = self._subnet(name)
-        self.vacate(f'subnet {name}', mapping.network(network), self._on_network(network, subnet.ip_range), force)
-        self.done(self.patiently(f'deleting subnet {name}', lambda: network.delete_subnet(subnet)))
-        self.relabel(network, **{label(subnet.ip_range): None, label(subnet.ip_range, 'plan'): None})
-
-    def _update_subnet(self, name: str, overrides: Mapping[str, Any]) -> None:
-        cloud.check_settings('a subnet', overrides, ['plan'])
-        network, subnet = self._subnet(name)
-        self.relabel(network, **{label(subnet.ip_range, key): str(value) for key, value in overrides.items()})
-
-    def _subnet(self, name: str) -> tuple[Native, Native]:
-        """Return the network that a subnet is of, and the subnet. NotFound."""
-        known = {known: (network, subnet) for network in self.conn.networks.get_all()
-                 for known, subnet in _named(network)}
-        if name not in known:
-            raise NotFound(f'subnet {name} does not exist{did_you_mean(name, known)}')
-        return known[name]
-
-    def _list_subnets(self) -> dict[str, NetworkShape]:
-        rows: dict[str, Any] = {}
+    def read_subnets(self) -> Iterator[Subnet]:
+        """Yield them by the names that labels of their networks tell; one that nobody named is called after its network."""
         for network in self.conn.networks.get_all():
-            fields = marks.from_labels(network.labels or {})
-            for name, subnet in _named(network):
-                rows[name] = {'cidr': subnet.ip_range, 'network': network.name, 'id': f'{network.id}/{subnet.ip_range}',
-                              'az': subnet.network_zone, 'private': True,
-                              'plan': fields.get(label(subnet.ip_range, 'plan'), '')}
-        return cast('dict[str, NetworkShape]', dict(sorted(rows.items())))
+            known = marks.from_labels(network.labels or {})
+            for subnet in network.subnets or ():
+                cidr = subnet.ip_range
+                yield Subnet(id=f'{network.id}/{cidr}', name=known.get(label(cidr)) or f'{network.name}-{_dashed(cidr)}',
+                             cidr=cidr, fields={'plan': known.get(label(cidr, 'plan'), '')}, native=(network, subnet),
+                             more={'network': network.name, 'az': subnet.network_zone, 'private': True})
 
+    def check_subnet(self, dhcp: bool, domain: str | None) -> None:
+        self.check_network(dhcp, None, None)
 
-def _named(network: Native) -> Iterable[tuple[str, Native]]:
-    """Yield the subnets of a network with their names; one that nobody named is called after network and addresses."""
-    fields = marks.from_labels(network.labels or {})
-    for subnet in network.subnets or ():
-        yield fields.get(label(subnet.ip_range)) or f"{network.name}-{subnet.ip_range.replace('/', '-')}", subnet
+    def make_subnet(self, name: str, cidr: str, network: str, nat: bool, fields: Mapping[str, str],
+                    settings: Mapping[str, Any]) -> None:
+        native = self.get('network', self.conn.networks, network)
+        whole = next((each for each in native.subnets if each.ip_range == native.ip_range != cidr), None)
+        if whole and not self._on_network(native, native.ip_range):
+            self.done(native.delete_subnet(whole))
+        wanted = NetworkSubnet(cidr, 'cloud', settings.get('network_zone') or self.zones[self.usual_place])
+        self.carry_out(f'making subnet {name}', lambda: native.add_subnet(wanted))
+        self.relabel(native, **{label(cidr): name, label(cidr, 'plan'): fields['plan']})
+
+    def change_subnet(self, subnet: Subnet, fields: Mapping[str, str]) -> None:
+        network, _ = subnet.native
+        self.relabel(network, **{label(subnet.cidr, key): text for key, text in fields.items()})
+
+    def empty_subnet(self, subnet: Subnet, force: bool) -> None:
+        network, _ = subnet.native
+        self.vacate(f'subnet {subnet.name}', mapping.network(network), self._on_network(network, subnet.cidr), force)
+
+    def drop_subnet(self, subnet: Subnet) -> None:
+        network, native = subnet.native
+        self.carry_out(f'deleting subnet {subnet.name}', lambda: network.delete_subnet(native))
+        self.relabel(network, **{label(subnet.cidr): None, label(subnet.cidr, 'plan'): None})
 
 
 def label(cidr: str, field: str = 'name') -> str:
     """Return which label of a network holds a *field* of its subnet with these addresses: subnets have no labels."""
-    return f"subnet-{cidr.replace('/', '-')}-{field}"
+    return f'subnet-{_dashed(cidr)}-{field}'
+
+
+def _dashed(cidr: str) -> str:
+    return cidr.replace('/', '-')
 
 
 def _routes(given: Any) -> list[NetworkRoute]:

@@ -8,13 +8,25 @@ from kvirt.base import unsupported
 from kvirt.providers.kvm import domain, reservations
 from kvirt.providers.kvm.disks import Disks
 from kvirt.providers.kvm.dns import Dns
+from kvirt.providers.kvm.events import Events
 from kvirt.providers.kvm.vms import Vms
 
 
-class Kvirt(Vms, Disks, Dns):
+class Kvirt(Vms, Disks, Dns, Events):
     """A libvirt host."""
 
     honours: ClassVar[frozenset[str]] = domain.HONOURED | reservations.KEYWORDS
+    permissions = {
+        'group libvirt': 'the system libvirt of this machine, or of a host that another user than root logs in to',
+        'ssh as root': 'another host whose client names no other user',
+        'client certificate': 'another host over TLS; its libvirtd must know the authority that signed it',
+        'read and write on /dev/kvm': 'only with session: true, where QEMU runs as yourself; without it VMs are emulated'}
+    security = (
+        'Who may use the system libvirt can read and write every file of its host: it is as good as being root there.',
+        'Connections are verified: host keys of ssh, certificates of TLS, unless the client says insecure: true.',
+        'Displays listen on the loopback of the host, and have no password but the one that vncpassword gives.',
+        'A VM has no firewall of its own: what reaches it is up to the mode of its networks, and to the host.',
+        'Fields and metadata of VMs, networks and their names can be read by every user of the host.')
 
     _create_bucket = unsupported('libvirt has no object storage')
     _delete_bucket = unsupported('libvirt has no object storage')

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import functools
 import logging
+import queue
 import threading
 import xml.etree.ElementTree as ET
-from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlencode
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import libvirt
 
 from kvirt import errors
 from kvirt.base import Kbase, Options, option
 
+if TYPE_CHECKING:
+    from kvirt.guest.jump import Jump
+
 log = logging.getLogger(__name__)
 
 _LOCAL_HOSTS = ('', '127.0.0.1', 'localhost', '::1')
-_KEEPALIVE = (5, 5)  # seconds between probes of a remote connection, and how many may stay unanswered
+KEEPALIVE = (5, 5)  # seconds between probes of a remote connection, and how many may stay unanswered
+_PATIENCE = 60.0
+"""Seconds that opening a remote connection may take, the typing of a passphrase included: libvirt itself would wait on."""
 
 _MEANING: dict[int, type[errors.KvirtError]] = {
     **dict.fromkeys((libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_STORAGE_POOL,
@@ -50,6 +58,8 @@ class KvmOptions(Options, frozen=True, kw_only=True):
     session: Annotated[bool, option("The user's own libvirt instead of the system's")] = False
     insecure: Annotated[bool, option('Do not verify the host (ssh host key, TLS certificate)')] = False
     keyfile: Annotated[str | None, option('Private ssh key for that host')] = None
+    known_hosts: Annotated[str | None, option('File with the ssh host keys that are accepted, in place of those that ssh '
+                                              'knows; with url as well')] = None
 
 
 def uri_of(options: KvmOptions) -> str:
@@ -66,8 +76,20 @@ def uri_of(options: KvmOptions) -> str:
     if options.insecure:
         query['no_verify'] = '1'
     if options.protocol == 'ssh' and options.keyfile:
-        query['keyfile'] = options.keyfile
+        query['keyfile'] = str(Path(options.keyfile).expanduser())
     return f"qemu+{options.protocol}://{user}{host}{port}/{path}{'?' + urlencode(query) if query else ''}"
+
+
+def jump_of(uri: str, known_hosts: str | None) -> Jump | None:
+    """Return how ssh reaches the host of a libvirt URI, None when that is not the way."""
+    parts = urlsplit(uri)
+    if parts.scheme.rpartition('+')[2] != 'ssh' or not parts.hostname:
+        return None
+    from kvirt.guest.jump import Jump
+    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    return Jump(unquote(parts.hostname), unquote(parts.username) if parts.username else None, parts.port,
+                query.get('keyfile'), str(Path(known_hosts).expanduser()) if known_hosts else None,
+                query.get('no_verify', '0') != '0')
 
 
 def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
@@ -85,8 +107,8 @@ def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
     return kind(f'libvirt: {text[:1].lower()}{text[1:]}')
 
 
-class _Events:
-    """libvirt's event loop, run by one thread for the whole process; what keepalive needs."""
+class EventLoop:
+    """libvirt's event loop, run by one thread for the whole process: keepalive needs it, and so do events."""
 
     _lock = threading.Lock()
     _running = False
@@ -120,25 +142,80 @@ class Connection(Kbase):
 
     def __init__(self, url: str | None = None, host: str = '127.0.0.1', port: int | None = None, user: str = 'root',
                  protocol: Literal['ssh', 'tls', 'tcp'] = 'ssh', session: bool = False, insecure: bool = False,
-                 keyfile: str | None = None, home: str | None = None, debug: bool = False) -> None:
+                 keyfile: str | None = None, known_hosts: str | None = None, home: str | None = None,
+                 debug: bool = False) -> None:
         self.debug = debug
         self.home = home
-        self.host = host
         self.uri = uri_of(KvmOptions(url=url, host=host, port=port, user=user, protocol=protocol, session=session,
                                      insecure=insecure, keyfile=keyfile))
         self.remote = '+' in self.uri.partition('://')[0] or not self.uri.partition('://')[2].startswith('/')
+        self.jump = jump_of(self.uri, known_hosts)
+        self.host = (urlsplit(self.uri).hostname or host) if self.remote else host
         self._open()
 
     def _open(self) -> None:
         if self.remote:
-            _Events.start()
+            EventLoop.start()
         try:
-            self.conn = libvirt.open(self.uri)
+            self.conn = self.opened()
             if self.remote:
-                self.conn.setKeepAlive(*_KEEPALIVE)
+                self.conn.setKeepAlive(*KEEPALIVE)
         except libvirt.libvirtError as error:
-            self.conn = None
-            self.unreachable = f'{self.uri} can not be reached: {_reason(error)}'
+            self._give_up(self._hindrance(error))
+        except errors.KvirtError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: errors.KvirtError) -> None:
+        self.conn = None
+        self.unreachable = f'{self.uri} can not be reached: {error}'
+        self.rejected = isinstance(error, errors.Unauthorized)
+
+    def opened(self, how: Callable[[str], libvirt.virConnect] = libvirt.open) -> libvirt.virConnect:
+        """Open a connection; to another host only for so long, in a thread, since libvirt has no deadline for that."""
+        if not self.remote:
+            return how(self.uri)
+        uri, answers = self.dialled, queue.SimpleQueue[Any]()
+
+        def attempt() -> None:
+            try:
+                answers.put(how(uri))
+            except libvirt.libvirtError as error:
+                answers.put(error)
+
+        threading.Thread(target=attempt, name='libvirt-open', daemon=True).start()
+        try:
+            answer = answers.get(timeout=_PATIENCE)
+        except queue.Empty:
+            raise errors.TimedOut(f'libvirt did not answer within {_PATIENCE:g} seconds') from None
+        if isinstance(answer, libvirt.libvirtError):
+            raise answer
+        return answer
+
+    @property
+    def dialled(self) -> str:
+        """The URI as libvirt gets it: with a program in the place of ssh that knows what a URI can not tell ssh.
+
+        Those are a deadline, and a file of host keys. It is a script in kvirt's home, the same for the same options.
+        """
+        if self.jump is None or 'command' in parse_qs(urlsplit(self.uri).query):
+            return self.uri
+        try:
+            program = self.jump.program(Path(self.home, 'cache')) if self.home else None
+        except OSError as error:
+            log.info('%s: ssh is run without a deadline: %s', self.uri, error)
+            program = None
+        if program is None and self.jump.known_hosts:
+            raise errors.InvalidInput("known_hosts needs a folder of kvirt's own that can be written to (home)")
+        return f"{self.uri}{'&' if '?' in self.uri else '?'}{urlencode({'command': program})}" if program else self.uri
+
+    def _hindrance(self, error: libvirt.libvirtError) -> errors.KvirtError:
+        """Return what hinders a connection, in one sentence."""
+        text = (error.get_error_message() or str(error)).strip()
+        if self.jump is not None and text.startswith('Cannot recv data: '):  # what follows is what ssh wrote
+            from kvirt.guest.jump import refusal
+            said = text.removeprefix('Cannot recv data: ').removesuffix(': Connection reset by peer')
+            return refusal(self.jump.host, said)
+        return errors.Unavailable(_reason(text))
 
     @property
     def driver(self) -> str:
@@ -149,7 +226,8 @@ class Connection(Kbase):
     def libvirt(self) -> libvirt.virConnect:
         """The connection, or Unavailable with the reason why there is none."""
         if self.conn is None:
-            raise errors.Unavailable(self.unreachable or 'not connected')
+            kind = errors.Unauthorized if self.rejected else errors.Unavailable
+            raise kind(self.unreachable or 'not connected')
         return self.conn
 
     @functools.cached_property
@@ -176,10 +254,10 @@ class Connection(Kbase):
             conn.close()
 
 
-def _reason(error: libvirt.libvirtError) -> str:
-    text = (error.get_error_message() or str(error)).strip()
+def _reason(text: str) -> str:
     if 'No such file or directory' in text or 'Connection refused' in text:
         return f"{text}. Is libvirt running there? On Debian: apt install libvirt-daemon-system"
     if 'Permission denied' in text or 'authentication' in text.lower():
         return f"{text}. Is this user in the group libvirt?"
     return text
+

@@ -11,15 +11,16 @@ import logging
 import uuid as uuids
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import libvirt
+import msgspec
 
 from kvirt.base import waits
-from kvirt.errors import AlreadyExists, Conflict, NotFound
+from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.names import safe_name
 from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.domain import Disk, Domain, Journal, Nic, random_mac
@@ -40,8 +41,7 @@ _UNDEFINE = (_UNDEFINE_TEST | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DO
 _ELEMENT = libvirt.VIR_DOMAIN_METADATA_ELEMENT
 
 
-@dataclass(frozen=True)
-class Volume:
+class Volume(msgspec.Struct, frozen=True):
     """A disk of a VM to be: a volume to make, or with ``existing`` one that is there."""
 
     pool: str
@@ -52,10 +52,10 @@ class Volume:
     image: libvirt.virStorageVol | None
     existing: bool
     device: Disk
+    form: str | None = None  # the format asked for, None for what is usual
 
 
-@dataclass(frozen=True)
-class Copy:
+class Copy(msgspec.Struct, frozen=True):
     """A volume that is to be a copy of ``original``, which the domain calls ``source``; or a new seed in its place."""
 
     pool: str
@@ -72,10 +72,14 @@ class Create(Reservations, Images, Host):
     def _create(self, name: str, spec: VmSpec, guest: Guest) -> Mapping[str, Any] | None:
         self.refuse_existing(name)
         host = self.host_for(spec)
-        nics = [self.card(net) for net in spec.cards()]
+        self.need_devices(spec.pcidevices)
+        nics = [self.card(net, spec.usermode) for net in spec.cards()]
         reserved = self.reservations(name, spec, nics)
         volumes = [self.planned(name, index, disk, spec) for index, disk in enumerate(self._disks(spec))]
-        iso = [domain.cdrom(self.iso_path(spec.iso), host)] if spec.iso else []
+        twice = {volume.path for volume in volumes if [other.path for other in volumes].count(volume.path) > 1}
+        if twice:
+            raise InvalidInput(f"disks: {', '.join(sorted(twice))} is there twice")
+        drives = list(self._drives(spec, host))
         fresh = spec.uuid or str(uuids.uuid4())
         guest = replace(guest, mounts=tuple(domain.mounts(spec, host)))
         seed = guest.seed([nic.mac or '' for nic in nics], fresh) if guest.kind else None
@@ -85,7 +89,7 @@ class Create(Reservations, Images, Host):
             raise AlreadyExists(f'volume {seed_name} exists in pool {spec.pool}', hint='Delete it first')
         made = [(volume.pool, volume.name) for volume in volumes if not volume.existing]
         journal = journals.begin([*made, *([(spec.pool, seed_name)] if seed is not None else [])])
-        root = domain.build(name, fresh, spec, host, [*(volume.device for volume in volumes), *iso], nics,
+        root = domain.build(name, fresh, spec, host, [*(volume.device for volume in volumes), *drives], nics,
                             self._seed_device(pool, seed_name, volumes, host) if seed is not None else None,
                             {**self.fields(spec, guest), **({FIELD: text_of(reserved)} if reserved else {})},
                             journal.to_element())
@@ -116,11 +120,15 @@ class Create(Reservations, Images, Host):
         except libvirt.libvirtError as error:
             if 'already exists' in (error.get_error_message() or ''):
                 raise AlreadyExists(f'VM {name} exists on {self.uri}: somebody else was first') from None
+            if "'passt'" in (error.get_error_message() or ''):
+                raise NotSupported('usermode: libvirt on this hypervisor is built without passt',
+                                   hint='Use usermode: slirp') from None
             raise
 
     def _make(self, native: libvirt.virDomain, volume: Volume, journal: Journal) -> None:
         try:
-            self.make_volume(self.pool(volume.pool), volume.name, volume.size, thin=volume.thin, image=volume.image)
+            self.make_volume(self.pool(volume.pool), volume.name, volume.size, thin=volume.thin, image=volume.image,
+                             form=volume.form)
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_STORAGE_VOL_EXIST:
                 # Somebody else made it after we looked: it is not ours to remove.
@@ -207,29 +215,60 @@ class Create(Reservations, Images, Host):
 
     def planned(self, name: str, index: int, disk: DiskSpec, spec: VmSpec) -> Volume:
         """Return what disk number *index* will be. NotFound for its pool or image, AlreadyExists for its volume."""
-        pool = self.pool(disk.pool or spec.pool)
+        if disk.existing:
+            there = self.get_volume(disk.existing, disk.pool)
+            pool, volume_name = there.storagePoolLookupByVolume(), there.name()
+        else:
+            pool = self.pool(disk.pool or spec.pool)
+            volume_name = safe_name('volume', disk.name) if disk.name else f'{name}_{index}.img'
+            there = self.find_volume(volume_name, pool.name(), refresh=False)
         self.refuse_ceph(pool)
+        shared = bool(disk.shareable)
+        wanted = Disk(path=volume_name, bus=disk.interface or spec.diskinterface, serial=disk.serial, wwn=disk.wwn,
+                      cache=disk.cache, discard=disk.discard or 'unmap', shareable=shared)
+        if there is not None:
+            if not disk.volume:
+                self._refuse_left(there, volume_name, pool)
+            self.refuse_used(there, volume_name, shared)
+            device = replace(wanted, path=there.path(), format=volume_format(there))
+            return Volume(pool.name(), volume_name, there.path(), there.info()[1], False, None, True, device)
         thin = spec.diskthin if disk.thin is None else disk.thin
         image_name = disk.image or (spec.image if index == 0 else None)
         image = self.get_image(image_name, pool.name()) if image_name else None
-        volume_name = safe_name('volume', disk.name) if disk.name else f'{name}_{index}.img'
-        there = self.find_volume(volume_name, pool.name(), refresh=False)
-        if there is not None and not disk.name:
-            users = self.users_of(there.path())  # one that was renamed keeps its disks as they are called
-            if users:
-                raise AlreadyExists(f"volume {volume_name} exists in pool {pool.name()}, and is a disk of "
-                                    f"{', '.join(users)}", hint='Give the disk a name')
-            raise AlreadyExists(f'volume {volume_name} exists in pool {pool.name()}',
-                                hint='It is not one of a VM that exists; delete it, or give the disk a name')
-        if there is not None:
-            users = self.users_of(there.path())
-            if users:
-                raise Conflict(f"volume {volume_name} is a disk of {', '.join(users)}")
+        form = disk.format or ('raw' if shared else None)
+        device = replace(wanted, path=f'{self.pool_folder(pool)}/{volume_name}',
+                         format=self.format_of(pool, thin, image is not None, form))
         size = clone_size(self._size(disk, spec, image), image, volume_name)
-        path = there.path() if there is not None else f'{self.pool_folder(pool)}/{volume_name}'
-        form = volume_format(there) if there is not None else self.format_of(pool, thin, image is not None)
-        device = Disk(path=path, format=form, bus=disk.interface or spec.diskinterface, serial=disk.serial, wwn=disk.wwn)
-        return Volume(pool.name(), volume_name, path, size, thin, image, there is not None, device)
+        return Volume(pool.name(), volume_name, device.path or '', size, thin, image, False, device, form)
+
+    def _refuse_left(self, there: libvirt.virStorageVol, volume_name: str, pool: libvirt.virStoragePool) -> None:
+        """Raise AlreadyExists for a volume that bears the name of a disk which was given none."""
+        users = self.users_of(there.path())  # one that was renamed keeps its disks as they are called
+        if users:
+            raise AlreadyExists(f"volume {volume_name} exists in pool {pool.name()}, and is a disk of "
+                                f"{', '.join(users)}", hint='Give the disk a name')
+        raise AlreadyExists(f'volume {volume_name} exists in pool {pool.name()}',
+                            hint='It is not one of a VM that exists; delete it, or give the disk a name')
+
+    def refuse_used(self, volume: libvirt.virStorageVol, name: str, shareable: bool) -> None:
+        """Raise if *volume* can't be a further VM's disk: Conflict, or InvalidInput for a format that none can share."""
+        users = {view.name: [disk.shared for disk in view.disks if disk.path == volume.path()]
+                 for view in self.domains_read() if volume.path() in self.paths_of(view)}
+        if users and not shareable:
+            raise Conflict(f"volume {name} is a disk of {', '.join(sorted(users))}", hint='Share it with shareable')
+        alone = sorted(vm for vm, shared in users.items() if not all(shared) or not shared)
+        if alone:
+            raise Conflict(f"volume {name} is a disk of {', '.join(alone)}, and not shared there")
+        if shareable and volume_format(volume) != 'raw':
+            raise InvalidInput(f'volume {name} is {volume_format(volume)}, and only a raw disk can be shared')
+
+    def _drives(self, spec: VmSpec, host: domain.Host) -> Iterator[Disk]:
+        """Yield the drives for what is asked for to lie in them. NotFound."""
+        for iso in (spec.iso, spec.extra_iso):
+            if iso:
+                yield domain.cdrom(self.iso_path(iso), host)
+        if spec.floppy:
+            yield domain.floppy(self.iso_path(spec.floppy, 'floppy image'), host)
 
     @staticmethod
     def _size(disk: DiskSpec, spec: VmSpec, image: libvirt.virStorageVol | None) -> int:
@@ -238,9 +277,9 @@ class Create(Reservations, Images, Host):
             return spec.disk_size(disk)
         return int(max(spec.disksize, -(-image.info()[1] // 1024**3)))
 
-    def card(self, net: NetSpec) -> Nic:
-        """Return the network card that *net* asks for: on a network, or on a bridge of the host. NotFound."""
-        source = self.network_or_bridge(net.name)
+    def card(self, net: NetSpec, user: Literal['slirp', 'passt'] | None) -> Nic:
+        """Return the network card that *net* asks for: on a network or a bridge of the host, else as *user*. NotFound."""
+        source = {'user': user} if user else self.network_or_bridge(net.name)
         return Nic(**source, mac=net.mac or random_mac(), model=net.type, mtu=net.mtu, queues=net.multiqueues,
                    filter=net.filter)
 
@@ -311,11 +350,14 @@ class Create(Reservations, Images, Host):
         """Yield a copy for each writable disk of a VM, and for its seed; what else it has, and shares, is shared."""
         for index, disk in enumerate(disk for disk in view.disks if disk.path or disk.volume):
             volume = self.volume_of(disk)
+            stays = disk.readonly or disk.device != 'disk' or disk.shared
             if volume is None:
+                if stays:
+                    continue
                 raise NotFound(f'disk {disk.target} of VM {view.name} is in no pool, so it can not be copied')
             pool = volume.storagePoolLookupByVolume()
             seed = volume.name().endswith('.iso') and view.seed_pool == pool.name()
-            if not seed and (disk.readonly or disk.device != 'disk' or disk.shared):
+            if stays and not seed:
                 continue
             name = f'{new}.iso' if seed else f'{new}_{index}.img'
             if self.find_volume(name, pool.name(), refresh=False) is not None:

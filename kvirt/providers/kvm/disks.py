@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, cast, get_args
 from xml.etree.ElementTree import Element
 
 import libvirt
@@ -15,12 +15,12 @@ from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.create import Create
 from kvirt.providers.kvm.domain import Disk, DiskView, Domain
 from kvirt.providers.kvm.storage import GIB, clone_size, volume_format
-from kvirt.spec import Bus
+from kvirt.spec import Bus, Cache
 from kvirt.undo import Undo
 
 _SETTINGS: dict[str, tuple[str, ...]] = {
     'diskname': (), 'serial': (), 'wwn': (), 'format': ('raw', 'qcow2'), 'discard': ('unmap', 'ignore'),
-    'cache': ('default', 'none', 'writethrough', 'writeback', 'directsync', 'unsafe')}
+    'cache': get_args(Cache)}
 """What can be said of a further disk, with the words that it can be said in."""
 
 
@@ -34,7 +34,7 @@ class Disks(Create):
         _check_settings(overrides)
         if existing:
             volume = self.get_volume(existing, pool)
-            self._refuse_used(volume, existing, shareable)
+            self.refuse_used(volume, existing, shareable)
             return self._attach(native, view, volume, interface, overrides, shareable)
         where = self.pool(pool or self._pool_of(view))
         source = self.get_image(image, where.name()) if image else None
@@ -59,30 +59,16 @@ class Disks(Create):
         self.refuse_ceph(volume.storagePoolLookupByVolume())
         wanted = Disk(path=volume.path(), format=cast(Any, volume_format(volume)), bus=cast(Bus, interface),
                       serial=overrides.get('serial'), wwn=overrides.get('wwn'), cache=overrides.get('cache'),
-                      discard=overrides.get('discard', 'unmap'))
+                      discard=overrides.get('discard', 'unmap'), shareable=shareable)
         disk = domain.with_bus(wanted, self.host_of(view))
         target = domain.next_target(disk.bus or 'virtio', {known.target for known in view.disks if known.target})
         element = domain.disk_element(disk, target)
-        if shareable:
-            domain.add(element, 'shareable')
         devices = domain.parse(self.persistent_xml(native)).find('devices')
         if disk.bus == 'scsi' and devices is not None and devices.find("controller[@type='scsi']") is None:
             controller = domain.to_text(Element('controller', type='scsi', index='0', model='virtio-scsi'))
             native.attachDeviceFlags(controller, self.affected(native))  # the one that libvirt adds, few guests can drive
         native.attachDeviceFlags(domain.to_text(element), self.affected(native))
         return {'device': target, 'path': volume.path()}
-
-    def _refuse_used(self, volume: libvirt.virStorageVol, name: str, shareable: bool) -> None:
-        """Raise if *volume* can't be a further VM's disk: Conflict, or InvalidInput for a format that none can share."""
-        users = {view.name: [disk.shared for disk in view.disks if disk.path == volume.path()]
-                 for view in self.domains_read() if volume.path() in self.paths_of(view)}
-        if users and not shareable:
-            raise Conflict(f"volume {name} is a disk of {', '.join(sorted(users))}", hint='Share it with shareable')
-        alone = sorted(vm for vm, shared in users.items() if not all(shared) or not shared)
-        if alone:
-            raise Conflict(f"volume {name} is a disk of {', '.join(alone)}, and not shared there")
-        if shareable and volume_format(volume) != 'raw':
-            raise InvalidInput(f'volume {name} is {volume_format(volume)}, and only a raw disk can be shared')
 
     def _pool_of(self, view: Domain) -> str:
         """Return the pool of a VM's root disk."""

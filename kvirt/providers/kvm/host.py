@@ -6,13 +6,15 @@ import contextlib
 import functools
 import logging
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import libvirt
 
 from kvirt.base import unsupported
-from kvirt.errors import NotSupported
+from kvirt.errors import NotFound, NotSupported
 from kvirt.providers.kvm import domain, journals, leases
+from kvirt.providers.kvm.lookup import Counters, still_there
 from kvirt.providers.kvm.probe import Probe
 from kvirt.shapes import Orphan
 from kvirt.spec import VmSpec
@@ -39,7 +41,18 @@ class Host(Probe):
             return domain.Host(arch='i686', virttype='test')
         text = self._domain_capabilities(spec.emulator, arch, machine, virttype)
         nodes = len(self.capabilities_xml.findall('host/topology/cells/cell')) or 1
-        return domain.read_host(text, nodes)
+        pages = frozenset(int(page.get('size', '0')) for page in self.capabilities_xml.iterfind('host/cpu/pages'))
+        return domain.read_host(text, nodes, pages)
+
+    def need_devices(self, addresses: Sequence[str]) -> None:
+        """Raise NotFound for a PCI device that the host does not have."""
+        if not addresses:
+            return
+        found = self.libvirt.listAllDevices(libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV)
+        names = {device.name() for device in found}
+        for address in addresses:
+            if 'pci_' + address.replace(':', '_').replace('.', '_') not in names:
+                raise NotFound(f'{self.uri} has no PCI device {address}', hint='Run lspci -D there to see what it has')
 
     def host_of(self, view: domain.Domain) -> domain.Host:
         """Return what the host offers to a VM that exists."""
@@ -103,14 +116,17 @@ class Host(Probe):
         model, memory, cpus, *_ = self.libvirt.getInfo()
         with contextlib.suppress(libvirt.libvirtError):  # getInfo leaves out memory that was plugged in later
             memory = self.libvirt.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)['total'] // 1024
-        domains = list(self.domains_read())
+        has = [(_running(counters), *_size(native, counters)) for native, counters in self.counted()]
+        taken = sum(size for runs, _, size in has if runs)
         facts: dict[str, Any] = {
             'connection': self.uri, 'hostname': self.libvirt.getHostname(), 'arch': model, 'cpus_total': cpus,
-            'cpus_used': sum(view.numcpus or 0 for view in domains), 'memory_total': memory,
-            'memory_used': sum(view.memory or 0 for view in domains), 'vms': len(domains),
-            'vms_running': self.libvirt.numOfDomains(), 'hypervisor': self.libvirt.getType(),
+            'cpus_used': sum(number for _, number, _ in has), 'memory_total': memory,
+            'memory_used': sum(size for _, _, size in has), 'memory_free': max(0, memory - taken), 'vms': len(has),
+            'vms_running': sum(runs for runs, _, _ in has), 'hypervisor': self.libvirt.getType(),
             'libvirt_version': _version(self.libvirt.getLibVersion()),
-            'hypervisor_version': _version(self.libvirt.getVersion())}
+            'hypervisor_version': _version(self.libvirt.getVersion()),
+            'pools': [{'name': name, 'capacity': known['capacity'], 'available': known['available']}
+                      for name in sorted(pool.name() for pool in self.pools()) if (known := self._info_pool(name))]}
         return facts
 
     def _list_orphans(self) -> list[Orphan]:
@@ -136,6 +152,17 @@ class Host(Probe):
     _list_keys = unsupported('libvirt keeps no ssh keys; they go to each guest')
     _create_key = unsupported('libvirt keeps no ssh keys')
     _delete_key = unsupported('libvirt keeps no ssh keys')
+
+
+def _running(counters: Counters) -> bool:
+    return counters['state.state'] not in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED)
+
+
+def _size(native: libvirt.virDomain, counters: Counters) -> tuple[int, int]:
+    """Return the CPUs and the MiB of a domain; (0, 0) when it is gone."""
+    if 'vcpu.current' in counters and 'balloon.current' in counters:
+        return counters['vcpu.current'], counters['balloon.current'] // 1024
+    return next(still_there([native], lambda native: (native.info()[3], native.info()[2] // 1024)), (0, 0))
 
 
 def _version(number: int) -> str:

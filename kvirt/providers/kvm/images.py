@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,13 @@ import libvirt
 
 from kvirt.base import waits
 from kvirt.base.images import Progress
-from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
+from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported, OutOfCapacity
 from kvirt.names import did_you_mean, safe_name
+from kvirt.providers.families import diskfile
 from kvirt.providers.kvm import domain
+from kvirt.providers.kvm.lookup import still_there
 from kvirt.providers.kvm.storage import GIB, Storage, is_iso, ours_by_name, volume_element
+from kvirt.space import shown
 from kvirt.undo import Undo
 
 if TYPE_CHECKING:
@@ -52,14 +56,15 @@ class Images(Storage):
         known = well_known(image, self.arch)
         return [image + suffix for suffix in _SUFFIXES] + ([known.file or file_name(known.url)] if known else [])
 
-    def iso_path(self, iso: str) -> str:
-        """Return the path of an ISO: a volume of a pool, or an absolute path on the host. NotFound."""
+    def iso_path(self, iso: str, what: str = 'ISO') -> str:
+        """Return the path of an image for a drive: a volume of a pool, or an absolute path on the host. NotFound."""
         volume = self.find_volume(iso)
         if volume is not None:
             return str(volume.path())
         if iso.startswith('/') and (self.remote or Path(iso).is_file()):
             return iso
-        raise NotFound(f"ISO '{iso}' does not exist on {self.uri}", hint="'kvirt list iso' shows what is there")
+        raise NotFound(f"{what} '{iso}' does not exist on {self.uri}",
+                       hint="'kvirt list iso' shows what is there" if what == 'ISO' else None)
 
     def _volumes(self, iso: bool = False, extended: bool = False) -> list[Any]:
         used = set() if iso else {path for view in self.domains_read() for path in self.paths_of(view)}
@@ -77,27 +82,30 @@ class Images(Storage):
     @waits
     def _add_image(self, url: str, pool: str | None = None, short: str | None = None, cmds: Sequence[str] = (),
                    name: str | None = None, size: int | None = None, convert: bool = False,
-                   progress: Progress | None = None) -> Mapping[str, Any] | None:
+                   progress: Progress | None = None, checksum: str | None = None) -> Mapping[str, Any] | None:
         if cmds:
             raise NotSupported('commands for an image are not supported yet', hint='Run them in a VM, and export it')
-        from kvirt.download import file_name, local_copy
+        from kvirt.providers.kvm.arrivals import Arrival  # not for a list of VMs
         where = self.pool(pool)
-        known = well_known(short, self.arch) if short else None
-        final = safe_name('image', name or file_name(url))
-        if self.find_volume(final, where.name()) is not None:
-            return {'image': final, 'found': True}
+        arrival = Arrival(url, name, size)
+        self.refresh(where)  # libvirt goes on to show a file that was removed by hand
+        if self.find_volume(arrival.name, where.name(), refresh=False) is not None:
+            return {'image': arrival.name, 'found': True}
         folder = self._writable_folder(where)
-        with local_copy(url, folder=folder, checksums=known.checksums if known and known.url == url else None,
-                        progress=progress) as content:
-            _refuse_odd(content, url, final)
+        kept = Path(self.home, 'downloads') if self.home else None
+        admit = arrival.admission(folder, kept) if folder else partial(self._need_room, where, url)
+        with arrival.fetched(checksum or vendors_checksums(short, url), kept, folder, progress, admit), \
+                Undo().translating(self.translate) as undo:
             if folder is not None:
-                self._place(content, folder / final, move=content.parent.parent == folder)
+                arrival.place(folder)
+                undo.add(f'image {arrival.name}', lambda: self._take_out(where, folder / arrival.name))
                 self.refresh(where)
             else:
-                self._send(where, content, final, progress)
-        if size:
-            self.get_volume(final, where.name()).resize(size * GIB, 0)
-        return {'image': final}
+                with arrival.unpacked() as content:
+                    self._send(where, content, arrival.name, progress, undo)
+            if size:
+                self.get_volume(arrival.name, where.name()).resize(size * GIB, 0)
+        return {'image': arrival.name}
 
     def _writable_folder(self, pool: libvirt.virStoragePool) -> Path | None:
         """Return the pool's folder when it is one that this process can write to."""
@@ -106,47 +114,59 @@ class Images(Storage):
         folder = Path(self.pool_folder(pool))
         return folder if folder.is_dir() and os.access(folder, os.W_OK) else None
 
-    @staticmethod
-    def _place(content: Path, final: Path, move: bool) -> None:
-        """Put *content* at *final*, which bears its name only when it is complete."""
-        import shutil
-        source = content
-        if not move:
-            source = final.with_name(f'.{final.name}.part')
-            shutil.copyfile(content, source)
-        try:
-            os.chmod(source, 0o644)
-            os.link(source, final)
-        except FileExistsError:
-            raise AlreadyExists(f'{final} exists') from None
-        finally:
-            source.unlink(missing_ok=True)
+    def _need_room(self, pool: libvirt.virStoragePool, what: str, size: int) -> None:
+        """Raise OutOfCapacity when *what*, of *size* bytes, does not fit in *pool* twice: as it is sent, and as kept."""
+        self.refresh(pool)
+        available = pool.info()[3]
+        if available < 2 * size:
+            raise OutOfCapacity(f'{what} needs {shown(2 * size)} while it is sent, and pool {pool.name()} has '
+                                f'{shown(available)} free', hint='Make room there')
 
-    def _send(self, pool: libvirt.virStoragePool, content: Path, final: str, progress: Progress | None) -> None:
+    def _send(self, pool: libvirt.virStoragePool, content: Path, final: str, progress: Progress | None, undo: Undo) -> None:
         """Send *content* through libvirt, for pools that this process can't write to."""
-        part = f'.{final}.part'
+        part, length = f'.{final}.part', content.stat().st_size
+        self._need_room(pool, f'image {final}', length)
+        self.remove_volume(pool.name(), part)  # of one that was killed
+        undo.add(f'volume {part}', lambda: self.remove_volume(pool.name(), part))
+        volume = pool.createXML(domain.to_text(volume_element(part, length, 'raw')), 0)
+        with content.open('rb') as source:
+            self.upload(volume, source, length, progress)
+        self.refresh(pool)
+        volume = self.get_volume(part, pool.name())
+        form = diskfile.read(content, final).form
+        if self.find_volume(final, pool.name()) is not None:
+            raise AlreadyExists(f'image {final} exists in pool {pool.name()}')
+        undo.add(f'image {final}', lambda: self.remove_volume(pool.name(), final))
+        pool.createXMLFrom(domain.to_text(volume_element(final, volume.info()[1], form)), volume, 0)
         self.remove_volume(pool.name(), part)
-        volume = pool.createXML(domain.to_text(volume_element(part, content.stat().st_size, 'raw')), 0)
-        with self._removing(pool.name(), part), content.open('rb') as source:
-            self.upload(volume, source, content.stat().st_size, progress)
-            self.refresh(pool)
-            volume = self.get_volume(part, pool.name())
-            form = 'qcow2' if _is_qcow2(content) else 'raw'
-            pool.createXMLFrom(domain.to_text(volume_element(final, volume.info()[1], form)), volume, 0)
 
-    @contextlib.contextmanager
-    def _removing(self, pool: str, name: str) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self.remove_volume(pool, name)
+    def _take_out(self, pool: libvirt.virStoragePool, file: Path) -> None:
+        file.unlink(missing_ok=True)
+        self.refresh(pool)  # which libvirt would go on to show
 
     def _delete_image(self, image: str, pool: str | None = None) -> None:
         volume = self.get_image(image, pool)
-        users = self.users_of(volume.path()) + self.backed_by(volume.path())
+        self.refresh_all()  # other programs make clones as well
+        users = self._dependents(volume.path())
         if users:
-            raise Conflict(f"image {image} is in use by {', '.join(sorted(set(users)))}")
+            raise Conflict(f"image {image} is in use by {', '.join(sorted(users.values()))}")
         volume.delete(0)
+
+    def _dependents(self, path: str) -> dict[str, str]:
+        """Return who needs the volume at *path*, and how to say it: VMs with their thin clone, and clones of nobody."""
+        found = {vm: vm for vm in (*self.users_of(path), *self._live_above(path))}
+        for clone in self.clones_of(path):
+            volume = f'volume {clone.name()}'
+            found |= {who: who if who.startswith('volume ') else f'{who} ({clone.name()})'
+                      for who in self._dependents(clone.path()) or (volume,)}
+        return found
+
+    def _live_above(self, path: str) -> Iterator[str]:
+        """Yield the running VMs one of whose disks, which may be in no pool, lies upon the file at *path*."""
+        running = self.libvirt.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        for name, root in still_there(running, lambda native: (native.name(), ET.fromstring(native.XMLDesc(0)))):
+            if any(source.get('file') == path for source in root.iterfind('devices/disk//backingStore/source')):
+                yield name
 
     @waits
     def _export(self, name: str, image: str | None = None) -> Mapping[str, Any] | None:
@@ -167,22 +187,13 @@ class Images(Storage):
         return {'image': final}
 
 
-def _is_qcow2(path: Path) -> bool:
-    with path.open('rb') as file:
-        return file.read(4) == b'QFI\xfb'
-
-
-def _refuse_odd(content: Path, url: str, name: str) -> None:
-    """Raise InvalidInput for what is no disk image: an error page, an empty file."""
-    with content.open('rb') as file:
-        head = file.read(512)
-    if len(head) < 512 or head.lstrip()[:1] == b'<':
-        raise InvalidInput(f'{url} is not an image of a disk', hint='Is it a web page? Give the URL of the file itself')
-    if name.endswith('.qcow2') and head[:4] != b'QFI\xfb':
-        raise InvalidInput(f'{url} is called qcow2, but is not in that format')
-
-
 def well_known(short: str, arch: str) -> Image | None:
     """Return the well-known image with this short name, None when there is none."""
     from kvirt.guest import images  # its table is not loaded for a list of VMs
     return images.find(short, arch)
+
+
+def vendors_checksums(short: str | None, url: str) -> str | None:
+    """Return what verifies the well-known image *short* that comes from *url*, None when nothing is known."""
+    from kvirt.guest import images
+    return images.checksums_of(short, url) if short else None

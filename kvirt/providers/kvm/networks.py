@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -20,6 +22,7 @@ from kvirt.shapes import NetworkShape
 
 INFO = '{kvirt}info'
 _VLAN_ON_BRIDGE = 11_000_000  # version of libvirt
+_TRIES = 20
 _INACTIVE = libvirt.VIR_NETWORK_XML_INACTIVE
 _ADD, _DELETE = libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE
 _LIVE_AND_CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
@@ -56,8 +59,12 @@ class Networks(Lookup):
 
     def _host_interfaces(self) -> set[str]:
         devices = self.libvirt.listAllDevices(libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET)
-        names = (ET.fromstring(device.XMLDesc()).findtext('capability/interface') for device in devices)
-        return {name for name in names if name}
+        names = still_there(devices, lambda device: ET.fromstring(device.XMLDesc()).findtext('capability/interface'))
+        found = {name for name in names if name}
+        if not self.remote:  # libvirt hears of new ones from udev, which does not run everywhere
+            with contextlib.suppress(OSError):
+                found |= {each.name for each in Path('/sys/class/net').iterdir()}
+        return found
 
     # the area
 
@@ -75,9 +82,8 @@ class Networks(Lookup):
         self._refuse_older(root)
         for ip in root.findall('ip'):
             self._refuse_overlap(name, cidr_of(ip))
-        xml = to_text(root)
         # Started before it is defined: who is killed in between leaves a network that works, not one that only seems to.
-        network = self.libvirt.networkCreateXML(xml)
+        network = self._started(root)
         try:
             self.libvirt.networkDefineXML(network.XMLDesc(0))
             network.setAutostart(1)
@@ -86,6 +92,22 @@ class Networks(Lookup):
             if network.isPersistent():
                 network.undefine()
             raise
+
+    def _started(self, root: ET.Element) -> libvirt.virNetwork:
+        """Make a network that runs.
+
+        Where no bridge is named libvirt chooses a name that is free, and may choose the same for several networks that
+        are made at once. Who comes too late is asked for again, and gets another one.
+        """
+        text, bridge = to_text(root), root.find('bridge')
+        tries = 1 if bridge is not None and bridge.get('name') else _TRIES
+        while True:
+            tries -= 1
+            try:
+                return self.libvirt.networkCreateXML(text)
+            except libvirt.libvirtError as error:
+                if not tries or 'error creating bridge interface' not in str(error):
+                    raise
 
     def _refuse_older(self, root: ET.Element) -> None:
         """Raise NotSupported for a description that this libvirt would not honour."""

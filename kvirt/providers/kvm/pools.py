@@ -20,14 +20,15 @@ BUILT = ('dir', 'netfs')
 
 _PATH = {'dir': 'the folder', 'logical': 'the volume group', 'zfs': 'the dataset', 'netfs': 'the folder that is exported',
          'iscsi': 'the IQN of the target', 'rbd': 'the name of the pool on Ceph'}
+_OTHER_WORDS = {'lvm': 'logical', 'nfs': 'netfs', 'ceph': 'rbd'}
 _FORMATS = ('auto', 'nfs', 'cifs', 'glusterfs')
 
 
 def kind_of(pooltype: str) -> str:
     """Return libvirt's word for a type of pool. InvalidInput."""
-    kind = {'lvm': 'logical', 'nfs': 'netfs', 'ceph': 'rbd'}.get(pooltype, pooltype)
+    kind = _OTHER_WORDS.get(pooltype, pooltype)
     if kind not in SETTINGS:
-        raise InvalidInput(f"unknown type of pool '{pooltype}'{did_you_mean(pooltype, SETTINGS)}",
+        raise InvalidInput(f"unknown type of pool '{pooltype}'{did_you_mean(pooltype, [*SETTINGS, *_OTHER_WORDS])}",
                            hint='Use dir, lvm, zfs, netfs, iscsi or rbd')
     return kind
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import libvirt
@@ -17,6 +19,8 @@ from kvirt.names import did_you_mean
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.lookup import Lookup
 from kvirt.shapes import DiskRow, PoolShape, Status
+
+log = logging.getLogger(__name__)
 
 GIB = 1024**3
 _CHUNK = 1024**2
@@ -71,9 +75,19 @@ class Storage(Lookup):
                 return volume
         if not refresh:
             return None
-        for candidate in pools:
-            self.refresh(candidate)
+        if pool:
+            self.refresh(pools[0])
+        else:
+            self.refresh_all()
         return self.find_volume(name, pool, refresh=False)
+
+    def refresh_all(self) -> None:
+        """Read all pools anew. One that can't be read, since its folder or server is gone, is no obstacle to the others."""
+        for pool in self.pools():
+            try:
+                self.refresh(pool)
+            except libvirt.libvirtError as error:
+                log.warning('pool %s can not be read: %s', pool.name(), error.get_error_message())
 
     @staticmethod
     def refresh(pool: libvirt.virStoragePool) -> None:
@@ -220,8 +234,12 @@ class Storage(Lookup):
         return self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
 
     def backed_by(self, path: str) -> list[str]:
+        """Return the names of the volumes that are thin clones of the one at *path*."""
+        return [volume.name() for volume in self.clones_of(path)]
+
+    def clones_of(self, path: str) -> list[libvirt.virStorageVol]:
         """Return the volumes that are thin clones of the one at *path*."""
-        return [volume.name() for pool in self.pools() for volume, _ in self.volumes_in(pool) if below(volume) == path]
+        return [volume for pool in self.pools() for volume, _ in self.volumes_in(pool) if below(volume) == path]
 
     def users_of(self, path: str) -> list[str]:
         """Return the names of the VMs that have the volume at *path* as a disk."""
@@ -292,22 +310,50 @@ class Storage(Lookup):
                      thinpool: str | None = None) -> None:
         self._create_pool_with(name, poolpath, pooltype, user, thinpool, {})
 
+    @classmethod
+    def pool_settings(cls, pooltype: str) -> frozenset[str]:
+        """Return the settings that pools of this type have beside their path."""
+        from kvirt.providers.kvm import pools  # not for a list of VMs
+        return frozenset(pools.SETTINGS[pools.kind_of(pooltype)])
+
     def _create_pool_with(self, name: str, poolpath: str | None, pooltype: str, user: str, thinpool: str | None,
                           overrides: Mapping[str, Any]) -> None:
         from kvirt.providers.kvm import pools  # not for a list of VMs
         root = pools.pool_element(name, poolpath, pooltype, thinpool, overrides)
         self._no_such_pool(name)
-        pool = self.libvirt.storagePoolDefineXML(domain.to_text(root), 0)
         try:
-            if root.get('type') in pools.BUILT:
+            pool = self.libvirt.storagePoolDefineXML(domain.to_text(root), 0)
+        except libvirt.libvirtError as error:
+            if 'missing backend' in str(error):
+                raise NotSupported(f'{self.uri} has no storage driver for pools of type {pooltype}',
+                                   hint=f"Install libvirt-daemon-driver-storage-{root.get('type')} there") from None
+            raise
+        folder = root.get('type') in pools.BUILT
+        new = folder and not self.remote and self._absent(root.findtext('target/path') or '/')
+        try:
+            if folder:
                 pool.build(0)
             pool.create(0)
             pool.setAutostart(1)
         except BaseException:
             if pool.isActive():
                 pool.destroy()
+            if new:
+                with contextlib.suppress(libvirt.libvirtError):  # the first error is the one to tell
+                    pool.delete(0)
             pool.undefine()
             raise
+
+    @staticmethod
+    def _absent(path: str) -> bool:
+        """Tell if a path of this machine is not there; what may not be looked at may well be."""
+        try:
+            Path(path).lstat()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def _no_such_pool(self, name: str) -> None:
         if name in self._list_pools():
@@ -369,8 +415,13 @@ def volume_element(name: str, size: int, form: str | None, *, allocation: int | 
 
 
 def below(volume: libvirt.virStorageVol) -> str | None:
-    """Return the path of what *volume* is a thin clone of, None when it stands alone."""
-    return ET.fromstring(volume.XMLDesc()).findtext('backingStore/path')
+    """Return the path of what *volume* is a thin clone of, None when it stands alone, or went away meanwhile."""
+    try:
+        return ET.fromstring(volume.XMLDesc()).findtext('backingStore/path')
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+            raise
+        return None
 
 
 def volume_format(volume: libvirt.virStorageVol) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import libvirt
@@ -15,54 +15,33 @@ from kvirt.base.vms import Rows
 from kvirt.errors import Conflict, InvalidInput, NotFound
 from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.domain import Domain
+from kvirt.providers.kvm.growth import Growth
+from kvirt.providers.kvm.lookup import Counters, state_of
 from kvirt.providers.kvm.mapping import NATIVE, status_of
-from kvirt.providers.kvm.snapshots import Snapshots
+from kvirt.providers.kvm.reservations import FIELD, renamed_text
 from kvirt.providers.kvm.storage import GIB
 from kvirt.shapes import DiskShape, NicShape, Status, VmInfo, VmRow
+from kvirt.undo import Undo
 
 log = logging.getLogger(__name__)
-
-_COUNTERS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_BALLOON
-_AT_ONCE, _AT_ONCE_REMOTE = 4, 16
-"""How many domains are read at once: libvirtd serves a few calls of a connection in parallel, and over a network each
-call costs a round trip."""
 
 _ROW_FIELDS = ('image', 'plan', 'profile', 'kube', 'kubetype')
 _INFO_FIELDS = ('owner', 'user', 'domain', 'hostkey', 'userport', 'insecure', 'information', 'tags', 'dnsclient')
 Lease = Mapping[str, Any]
-Counters = Mapping[str, int]
 
 
-class Vms(Snapshots):
+class Vms(Growth):
     """The VMs of a libvirt host."""
 
     # what is known
 
     def _list(self) -> Rows:
-        found = self._bulk()
+        found = self.counted()
         stopped = libvirt.VIR_DOMAIN_SHUTOFF
         leases = self.leases() if any(counters['state.state'] != stopped for _, counters in found) else {}
         rows = [self._row(native, counters, text, leases)
-                for (native, counters), text in zip(found, self._descriptions(found), strict=True) if text != '']
+                for (native, counters), text in zip(found, self.each(found, _description), strict=True) if text != '']
         return sorted(rows, key=lambda row: row['name'])
-
-    def _bulk(self) -> list[tuple[libvirt.virDomain, Counters]]:
-        """Return every domain with its state, CPUs and memory, from one call."""
-        try:
-            found: list[tuple[libvirt.virDomain, Counters]] = self.libvirt.getAllDomainStats(_COUNTERS, 0)
-            return found
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
-                raise
-        return [(native, _state(native)) for native in self.libvirt.listAllDomains(0)]
-
-    def _descriptions(self, found: Sequence[tuple[libvirt.virDomain, Counters]]) -> list[str | None]:
-        """Return what is read of each domain, several at a time: '' when it is gone, None when it can't be read."""
-        if len(found) < 4:
-            return [_description(*each) for each in found]
-        from concurrent.futures import ThreadPoolExecutor
-        with ThreadPoolExecutor(_AT_ONCE_REMOTE if self.remote else _AT_ONCE) as pool:
-            return list(pool.map(lambda each: _description(*each), found))
 
     def _row(self, native: libvirt.virDomain, counters: Counters, text: str | None,
              leases: Mapping[str, list[Lease]]) -> VmRow:
@@ -82,20 +61,16 @@ class Vms(Snapshots):
     def leases(self) -> dict[str, list[Lease]]:
         """Return the DHCP leases of all networks by MAC address, the newest first."""
         found: dict[str, list[Lease]] = {}
-        for network in self.libvirt.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE):
-            try:
-                for lease in network.DHCPLeases():
-                    found.setdefault(lease['mac'], []).append(lease)
-            except libvirt.libvirtError as error:
-                if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_NO_NETWORK):
-                    raise
+        for leased in self.each(self.libvirt.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE), _leases):
+            for lease in leased:
+                found.setdefault(lease['mac'], []).append(lease)
         for leases in found.values():
             leases.sort(key=lambda lease: -lease['expirytime'])
         return found
 
     def _info(self, name: str) -> VmInfo:
         native = self.domain_of(name)
-        state = _state(native)
+        state = state_of(native)
         text = native.XMLDesc(0)
         view = domain.read(text)
         leases = self.leases()
@@ -182,11 +157,27 @@ class Vms(Snapshots):
         if self._snapshots(native):
             raise Conflict(f'VM {name} has snapshots, and libvirt renames none that has', hint='Delete them first')
         view = self.persistent(native)
+        reserved = view.info.get(FIELD)
+        if reserved:
+            self.refuse_reserved(view, new)
         if view.journal is None and view.info:
             self.write_journal(native, self.journal_of(view))  # the disks that kcli made are known by its old name
-        native.rename(new, 0)
+        with Undo().translating(self.translate) as undo:
+            if reserved:  # under both names, so that a delete gives it back wherever this is ended
+                undo.add('what is reserved', lambda: self._update_metadata(name, FIELD, reserved))
+                self._update_metadata(name, FIELD, renamed_text(reserved, name, new))
+            undo.add(f'the name {new}', lambda: self._named_back(new, name))
+            native.rename(new, 0)
+            if reserved:
+                self.rename_reserved(view, name, new, undo)
+                self._update_metadata(new, FIELD, renamed_text(reserved, new))
         if view.uefi and view.nvram is None and self.driver == 'qemu':
             self._drop_variables(name, view)
+
+    def _named_back(self, new: str, name: str) -> None:
+        native = self.lookup(new)
+        if native is not None:
+            native.rename(name, 0)
 
     def _drop_variables(self, name: str, view: Domain) -> None:
         """Remove the variables of UEFI that libvirt kept under the *name* that a VM had, lest another VM inherits them.
@@ -216,7 +207,7 @@ class Vms(Snapshots):
 
     def _serialconsole(self, name: str, web: bool = False) -> dict[str, Any]:
         self._running(name)
-        return {'command': ['virsh', '--connect', self.uri, 'console', '--safe', name]}
+        return {'command': ['virsh', '--connect', self.dialled, 'console', '--safe', name]}
 
     def _running(self, name: str) -> libvirt.virDomain:
         native = self.domain_of(name)
@@ -236,42 +227,13 @@ class Vms(Snapshots):
             {key: text for key, text in {**have, metatype: value}.items() if text is not None})),
             domain.INFO_PREFIX, domain.INFO_URI, self.affected(native))
 
-    def _update_memory(self, name: str, memory: int) -> Mapping[str, Any] | None:
-        native = self.domain_of(name)
-        view = self.persistent(native)
-        if not native.isActive():
-            self._redefine(native, domain.with_memory(self.persistent_xml(native), memory))
-            return None
-        now = native.maxMemory() // 1024
-        if memory > now and view.max_memory > now:  # made with memoryhotplug: it has free slots
-            native.attachDeviceFlags(domain.to_text(domain.memory_module(memory - now)), self.affected(native))
-        elif memory > now:
-            raise Conflict(f'VM {name} is running and was made with at most {now} MiB', hint='Stop it first')
-        elif memory != view.memory:
-            native.setMemoryFlags(memory * 1024, self.affected(native))
-        return None
-
-    def _update_cpus(self, name: str, numcpus: int) -> Mapping[str, Any] | None:
-        native = self.domain_of(name)
-        if not native.isActive():
-            self._redefine(native, domain.with_cpus(self.persistent_xml(native), numcpus))
-            return None
-        most = native.vcpusFlags(libvirt.VIR_DOMAIN_VCPU_MAXIMUM | libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        if numcpus > most:
-            raise Conflict(f'VM {name} is running and was made with at most {most} CPUs', hint='Stop it first')
-        native.setVcpusFlags(numcpus, self.affected(native))
-        return None
-
-    def _redefine(self, native: libvirt.virDomain, text: str) -> None:
-        self.libvirt.defineXMLFlags(text, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
-
     def _update_start(self, name: str, start: bool = True) -> None:
         self.domain_of(name).setAutostart(1 if start else 0)
 
     def _update_iso(self, name: str, iso: str | None) -> None:
         native = self.domain_of(name)
         path = self.iso_path(iso) if iso else None
-        self._redefine(native, domain.with_iso(self.persistent_xml(native), path))
+        self.redefine(domain.with_iso(self.persistent_xml(native), path))
         if native.isActive():
             drive = next((disk for disk in domain.read(native.XMLDesc(0)).disks if disk.device == 'cdrom'), None)
             if drive is None:
@@ -308,17 +270,26 @@ class Vms(Snapshots):
     _update_flavor = unsupported('libvirt has no flavors; use update_cpus and update_memory')
 
 
-def _state(native: libvirt.virDomain) -> dict[str, int]:
-    state, reason = native.state()
-    return {'state.state': state, 'state.reason': reason}
-
-
 def _status(counters: Counters) -> Status:
     return status_of(counters['state.state'], counters.get('state.reason'))
 
 
-def _description(native: libvirt.virDomain, counters: Counters) -> str | None:
-    """Return the XML of a domain that runs, whose cards are looked up among leases; of another its metadata is enough."""
+def _leases(network: libvirt.virNetwork) -> list[Lease]:
+    """Return the leases of a network; none of one that has no DHCP, or is gone."""
+    try:
+        return list(network.DHCPLeases())
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_NO_NETWORK):
+            raise
+        return []
+
+
+def _description(each: tuple[libvirt.virDomain, Counters]) -> str | None:
+    """Return the XML of a domain that runs, whose cards are looked up among leases; of another its metadata is enough.
+
+    Return '' when it is gone, None when it can't be read.
+    """
+    native, counters = each
     stopped = counters['state.state'] == libvirt.VIR_DOMAIN_SHUTOFF
     try:
         if stopped and 'vcpu.current' in counters:

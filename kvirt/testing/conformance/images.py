@@ -54,6 +54,13 @@ class TestImages:
             refused(provider.add_image(absent, pool=platform.pool), 'NotFound', names='absent')
 
     @needs('add_image', 'volumes')
+    def test_an_image_with_another_checksum_is_not_added(self, platform: Platform, provider: Kbase) -> None:
+        url, wrong = platform.harness.image_file(), f'sha256:{"0" * 64}'
+        with platform.nothing_made():
+            refused(provider.add_image(url, pool=platform.pool, checksum=wrong), 'InvalidInput', 'NotSupported')
+            refused(provider.add_image(url, pool=platform.pool, checksum='md5:0'), 'InvalidInput', names='md5:0')
+
+    @needs('add_image', 'volumes')
     def test_what_is_no_place_of_an_image_adds_nothing(self, platform: Platform, provider: Kbase) -> None:
         with platform.nothing_made():
             for url in ('gopher://mirror.example/image.img', '', 'http://'):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import pytest
 
 from kvirt.base import Kbase
@@ -50,6 +52,18 @@ class TestLife:
         name = platform.stopped()
         ok(provider.restart(name))
         platform.wait(name, 'running')
+
+    @needs('stop')
+    def test_who_watches_is_rung_for_when_a_vm_stops(self, platform: Platform, provider: Kbase) -> None:
+        name, rung = platform.running(), Event()
+        with provider.watching(rung.set, every=platform.harness.interval):
+            ok(provider.stop(name))
+            platform.wait(name, 'stopped')
+            assert rung.wait(platform.harness.timeout)
+        rung.clear()
+        if provider.supports('start'):
+            ok(provider.start(name))
+            assert not rung.is_set(), 'the watch has ended'
 
     def test_delete_takes_all_that_was_made_for_the_vm(self, platform: Platform, provider: Kbase) -> None:
         with platform.nothing_made():

@@ -11,7 +11,7 @@ from botocore.loaders import create_loader
 from botocore.session import Session
 
 from kvirt.providers.aws import Kaws
-from kvirt.providers.aws.account import Clients
+from kvirt.providers.families.boto import Clients
 from kvirt.result import Result
 from kvirt.testing.botojudge import BotoJudge
 from kvirt.testing.wire import Wire

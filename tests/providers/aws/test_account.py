@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 
 from kvirt.errors import Conflict, InvalidInput, NotFound
 from kvirt.providers.aws import Kaws
-from kvirt.providers.aws.account import STATUS, literal, tags_of, to_tags
+from kvirt.providers.aws.account import STATUS
+from kvirt.providers.families.ec2 import literal, tags_of, to_tags
 from kvirt.testing.wire import Wire
 from tests.providers.aws.cloud import ACCOUNT, CREDENTIALS, REGION, Account, connect, operation_of
 from tests.providers.aws.conftest import create, ok, refused

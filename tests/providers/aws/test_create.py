@@ -131,7 +131,9 @@ def test_of_several_images_the_newest_is_meant(wire: Wire, aws: Kaws, account: A
     ({'disks': [1]}, 'InvalidInput', ['1 GiB', f'{IMAGE_GIB} GiB']),
     ({'disks': ['vol-0']}, 'InvalidInput', ['root disk']),
     ({'disks': [10, 'no-such-volume']}, 'NotFound', ['no-such-volume']),
+    ({'disks': [10, {'existing': 'no-such-volume'}]}, 'NotFound', ['no-such-volume']),
     ({'disks': [10, {'size': 1, 'serial': 'A1'}]}, 'InvalidInput', ['serial']),
+    ({'disks': [10, {'size': 1, 'format': 'raw', 'cache': 'none'}]}, 'InvalidInput', ['format', 'cache']),
     ({'iso': 'boot.iso'}, 'InvalidInput', ['iso']),
     ({'autostart': True}, 'InvalidInput', ['autostart']),
     ({'start': False}, 'NotSupported', ['starts every VM']),
@@ -262,10 +264,10 @@ def test_which_of_two_vms_of_one_name_stays(aws: Kaws, monkeypatch: pytest.Monke
         return looks.pop(0) if len(looks) > 1 else looks[0]
     monkeypatch.setattr(aws, 'named', named)
     if stays:
-        aws.only_one('web', ours)
+        aws.only_one('web', aws.machine_of(ours))
     else:
         with pytest.raises(AlreadyExists):
-            aws.only_one('web', ours)
+            aws.only_one('web', aws.machine_of(ours))
 
 
 def test_a_vm_that_was_started_anew_is_no_younger_for_that() -> None:

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from kvirt.providers.aws import Kaws
-from kvirt.providers.aws.account import Clients
-from kvirt.providers.aws.flavors import flavor_of
-from kvirt.providers.aws.prices import pricing_region, spot_prices
+from kvirt.providers.aws.flavors import flavor_of, pricing_region, spot_prices
+from kvirt.providers.families.boto import Clients
 from kvirt.spec import VmSpec
 from kvirt.testing.wire import Wire
 from tests.providers.aws.cloud import HOURLY, REGION, Aws, connect, operation_of

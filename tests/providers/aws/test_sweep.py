@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kvirt.providers.aws import Kaws
-from kvirt.providers.aws.account import Clients
+from kvirt.providers.families.boto import Clients
 from kvirt.testing.conformance.sweep import TestFaultSweep, slow  # noqa: F401
 from kvirt.testing.sweep import Child, Deed, Stage
 from kvirt.testing.wire import Wire
@@ -60,8 +60,8 @@ def test_of_two_machines_that_take_one_name_exactly_one_wins(wire: Wire, account
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     """Both launch before either looks, and moto tells births in seconds, as AWS does: who is older is often a draw."""
     monkeypatch.setattr(Kaws, 'clock', SYSTEM)
-    monkeypatch.setattr('kvirt.providers.aws.names._TWINS_INTERVAL', 0.05)
-    monkeypatch.setattr('kvirt.providers.aws.names._TWINS_SECONDS', 3.0)
+    monkeypatch.setattr('kvirt.providers.families.loosenames._TWINS_INTERVAL', 0.05)
+    monkeypatch.setattr('kvirt.providers.families.loosenames._TWINS_SECONDS', 3.0)
     with connect(wire.url) as one, connect(wire.url) as other, ThreadPoolExecutor(2) as pool, slow(wire):
         for connection in (one, other):
             connection.list()

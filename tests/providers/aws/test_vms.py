@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from kvirt.providers.aws import Kaws
-from kvirt.providers.aws.account import tags_of
-from kvirt.providers.aws.upload import BLOCK
-from kvirt.providers.aws.volumes import block_device, free_device
+from kvirt.providers.aws.images import BLOCK
+from kvirt.providers.aws.storage import block_device, free_device
 from kvirt.providers.aws.wellknown import WELL_KNOWN, short_name, short_of
+from kvirt.providers.families.ec2 import tags_of
 from kvirt.testing.wire import Wire
 from tests.providers.aws.cloud import ACCOUNT, IMAGE_GIB, REGION, Account, operation_of
 from tests.providers.aws.conftest import create, ok, refused
@@ -217,6 +219,22 @@ def test_only_blocks_with_content_are_sent(aws: Kaws, wire: Wire, account: Accou
     assert aws.image_behind('mine') == 'debian12'
     assert aws.list_orphans() == []
     ok(aws.delete_image('mine'))
+    assert account.left() == []
+
+
+def test_an_image_is_verified_before_it_is_written(aws: Kaws, account: Account, tmp_path: Path) -> None:
+    raw = tmp_path / 'disk.img'
+    raw.write_bytes(b'x' * BLOCK)
+    refused(aws.add_image(str(raw), name='mine', checksum=f'sha256:{"0" * 64}'), 'InvalidInput', 'another checksum')
+    assert account.left() == []
+    ok(aws.add_image(str(raw), name='mine', checksum=f'sha256:{sha256(raw.read_bytes()).hexdigest()}'))
+    ok(aws.delete_image('mine'))
+
+
+def test_an_image_that_would_read_a_file_of_this_host_is_refused(aws: Kaws, account: Account, tmp_path: Path) -> None:
+    thin = tmp_path / 'disk.img'
+    thin.write_bytes(b'QFI\xfb' + struct.pack('>IQI', 3, 112, 8) + bytes(1000))
+    refused(aws.add_image(str(thin), name='mine'), 'InvalidInput', 'stands on another file')
     assert account.left() == []
 
 

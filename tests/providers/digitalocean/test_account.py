@@ -10,6 +10,7 @@ import pytest
 from kvirt.errors import InvalidInput, KvirtError, Unauthorized
 from kvirt.providers.digitalocean import Kdigitalocean, account, mapping
 from kvirt.providers.families import marks
+from kvirt.providers.families.tags import names_of, note, to_tags
 from kvirt.rest import Call
 from kvirt.shapes import STATUSES
 from kvirt.testing.platform import KEY, ok, refused
@@ -83,7 +84,7 @@ def fill(cloud: DigitalOcean, number: int) -> None:
     def given(**body: Any) -> Any:
         return type('Given', (), {'json': body})()
     cloud.create_droplet(given(name=f'vm{number}', region='nyc3', size='s-1vcpu-1gb', image='debian-12-x64',
-                               tags=mapping.to_tags({'plan': f'Plan{number}'})))
+                               tags=to_tags({'plan': f'Plan{number}'})))
     cloud.create_volume(given(name=f'disk{number}', region='nyc3', size_gigabytes=1))
     cloud.create_vpc(given(name=f'net{number}', region='nyc3', ip_range=f'10.9.{number}.0/24'))
     cloud.create_firewall(given(name=f'group{number}'))
@@ -143,10 +144,10 @@ def test_the_vendor_is_the_judge_of_these_tests(do: Kdigitalocean, wire: Wire) -
 @pytest.mark.parametrize('text', ['web', 'Web', 'WEB-1', 'a.b', 'ünïcødé 日本語', 'a:b', '', '_', '-x-', 'X' * 500,
                                   '0__x__0'])
 def test_marks_come_back_as_they_were_and_have_no_capitals(text: str) -> None:
-    tags = mapping.to_tags({'Owner': text, 'kvirt': '1a2b3c4d'})
+    tags = to_tags({'Owner': text, 'kvirt': '1a2b3c4d'})
     assert marks.from_tags(tags) == {'Owner': text, 'kvirt': '1a2b3c4d'}
     assert all(tag == tag.lower() and len(tag) <= 255 for tag in tags)
-    assert mapping.labelled('group', [mapping.label('group', text), 'prod', *tags]) == [text]
+    assert names_of('group', [note('group', text), 'prod', *tags]) == [text]
 
 
 def test_marks_that_differ_in_capitals_only_are_two(do: Kdigitalocean) -> None:

@@ -36,6 +36,7 @@ def test_an_image_is_fetched_by_the_platform_and_used(do: Kdigitalocean, wire: W
     (tmp_path / 'x.img').touch()
     refused(do.add_image(str(tmp_path / 'x.img')), 'NotSupported', names='files')
     refused(do.add_image('https://x.example/absent.img'), 'NotFound', names='could not be fetched')
+    refused(do.add_image('https://x.example/a.img', checksum='0' * 64), 'NotSupported', names='verifies no checksum')
     ok(do.add_image('https://x.example/debian.qcow2', name='golden'))
     [sent] = [each.request.json for each in wire.exchanges if str(each.request) == 'POST /v2/images'][1:]
     assert (sent['distribution'], sent['region']) == ('Debian', 'nyc3')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 from kvirt.guest import images as catalogue
@@ -30,6 +31,14 @@ def test_a_local_file_must_be_there(fake: Kfake, tmp_path: Path) -> None:
     assert told == [(1000, 1000)]
     assert ok(fake.add_image(f'file://{path}'))['found'] is True
     assert next(row for row in fake.volumes(extended=True) if row['name'] == 'mine.qcow2')['pool'] == 'fast'
+
+
+def test_a_file_is_verified(fake: Kfake, tmp_path: Path) -> None:
+    path = tmp_path / 'mine.qcow2'
+    path.write_bytes(b'x' * 1000)
+    refused(fake.add_image(str(path), checksum='0' * 64), 'InvalidInput', 'another checksum')
+    assert 'mine.qcow2' not in fake.volumes()
+    ok(fake.add_image(str(path), checksum=f'sha256:{sha256(path.read_bytes()).hexdigest()}'))
 
 
 def test_what_is_on_the_web_is_recorded_and_not_fetched(fake: Kfake) -> None:

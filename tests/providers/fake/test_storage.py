@@ -83,6 +83,17 @@ def test_a_freed_device_is_used_again(fake: Kfake, vm: Make) -> None:
     assert sorted(fake.list_disks()) == ['web_0.img', 'web_2.img', 'web_3.img']
 
 
+def test_disks_of_a_new_vm_are_there_or_shared(fake: Kfake, vm: Make) -> None:
+    ok(fake.create_disk('data', 7))
+    vm('one', disks=[10, {'existing': 'data', 'shareable': True}])
+    vm('two', disks=[10, {'existing': 'data', 'shareable': True}])
+    assert fake.list_disks()['data']['vms'] == ['one', 'two']
+    refused(fake.create('three', disks=[10, {'existing': 'dta'}]), 'NotFound', "did you mean 'data'")
+    ok(fake.create_disk('alone', 7))
+    vm('four', disks=[10, {'existing': 'alone'}])
+    refused(fake.create('five', disks=[10, {'existing': 'alone'}]), 'Conflict', 'alone is a disk of four')
+
+
 def test_a_shared_disk_stays_until_the_last_vm(fake: Kfake, vm: Make) -> None:
     vm('one')
     vm('two')

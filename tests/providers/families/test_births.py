@@ -11,7 +11,7 @@ import pytest
 
 from kvirt.errors import Conflict, Unavailable
 from kvirt.providers.families import marks, rules
-from kvirt.providers.families.births import CloudCreate, Draft
+from kvirt.providers.families.births import CloudCreate, Draft, Left
 from kvirt.providers.families.dns import Record, Zone
 from kvirt.providers.families.groups import Group
 from kvirt.providers.families.keys import Key
@@ -204,6 +204,32 @@ def test_a_name_is_had_once() -> None:
     assert cloud.there() == before
 
 
+def test_a_birth_is_tried_again_where_what_is_shared_was_removed_just_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = Cloud()
+    monkeypatch.setattr(cloud, 'was_reaped', lambda error: 'group' in str(error))
+    cloud.fails = 'group'
+    ok(create(cloud))
+    assert [vm.name for vm in cloud.vms.values()] == ['web']
+    cloud.fails = 'vm'
+    refused(create(cloud, 'db'), 'Unavailable')
+    assert [vm.name for vm in cloud.vms.values()] == ['web']
+
+
+def test_a_group_that_a_vm_still_holds_is_deleted_as_soon_as_that_lets_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud, dropped = Cloud(), Cloud.drop_group
+    left = {marks.MARK: 'shared', marks.MAKER: LONG_GONE}
+    cloud.kept_groups['g9'] = Group(id='g9', name='old', rules=[], fields=left)
+    held = iter([Conflict('in use'), Conflict('in use')])
+
+    def drop(group: Group) -> None:
+        for error in held:
+            raise error
+        dropped(cloud, group)
+    monkeypatch.setattr(cloud, 'drop_group', drop)
+    assert [orphan['name'] for orphan in ok(cloud.delete_orphans())['deleted']] == ['old']
+    assert cloud.there() == []
+
+
 @pytest.mark.parametrize('whole', [True, False], ids=['whole at birth', 'completed later'])
 def test_what_a_maker_that_is_gone_left_behind_is_found_and_removed(whole: bool) -> None:
     cloud = Cloud()
@@ -223,6 +249,19 @@ def test_what_a_maker_that_is_gone_left_behind_is_found_and_removed(whole: bool)
     assert [orphan['name'] for orphan in ok(cloud.delete_orphans())['deleted']] == found
     assert sorted(cloud.there()) == sorted([*kept, 'making'])
     assert cloud.list_orphans() == []
+
+
+def test_a_group_that_is_still_held_is_not_told_to_be_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = Cloud()
+    left = {marks.MARK: 'shared', marks.MAKER: LONG_GONE}
+    cloud.kept_groups['g9'] = Group(id='g9', name='old', rules=[], fields=left)
+
+    def held(left: Left) -> None:
+        raise Conflict('its VM is going away')
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud, 'drop_left', held)
+        assert ok(cloud.delete_orphans())['deleted'] == []
+    assert [orphan['name'] for orphan in ok(cloud.delete_orphans())['deleted']] == ['old']
 
 
 def test_a_list_of_orphans_asks_for_vms_only_when_it_has_to() -> None:

@@ -190,3 +190,22 @@ def test_all_ports_are_told_in_many_ways(every: str | None) -> None:
 def test_sources_are_compared_by_what_they_mean(cidr: str, plain: list[str]) -> None:
     rule: Rule = {'protocol': 'tcp', 'from_port': 22, 'to_port': 22, 'cidr': cidr}
     assert rules.spread([rule]) == {('tcp', 22, 22, each) for each in plain}
+
+
+class Telling(Tiny):
+    """Groups which tell the ids of the VMs that use them."""
+
+    users_of_group = SharedGroups.users_of_group  # type: ignore[assignment]
+    unused_groups = SharedGroups.unused_groups  # type: ignore[assignment]
+
+    def vm_names(self, ids: Collection[str]) -> dict[str, str]:
+        return {'1': 'web', '2': 'db'}
+
+
+def test_who_uses_a_group_is_told_by_the_group_where_it_can() -> None:
+    telling = Telling()
+    for name, mark, vms in (('used', 'shared', ['1']), ('free', 'shared', []), ('mine', 'r1', ['2', 'a balancer'])):
+        telling.kept[name] = Group(id=name, name=name, rules=[], vms=vms, fields={MARK: mark})
+    assert [group.name for group in telling.unused_groups()] == ['free']
+    assert [group.name for group in telling.unused_groups(but_by=['1', '2'])] == ['used', 'free']
+    refused(telling.delete_security_group('mine'), 'Conflict', names='a balancer, db')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -125,3 +125,22 @@ def test_an_image_whose_answer_is_lost_is_deleted_and_no_other() -> None:
     refused(toy.export('web', 'second'), 'Unavailable')
     refused(toy.add_image('https://x.example/third'), 'Unavailable')
     assert toy.volumes() == ['debian-12', 'first']
+
+
+@pytest.mark.parametrize(('url', 'more', 'error', 'words'), [
+    ('/no/such/file', {}, 'NotFound', '/no/such/file'), (__file__, {}, 'NotSupported', 'https'),
+    ('https://x.example/golden', {'size': 5}, 'InvalidInput', 'size'),
+    ('https://x.example/golden', {'pool': 'fast'}, 'InvalidInput', 'pool')])
+def test_what_a_platform_that_fetches_images_itself_can_not_take(url: str, more: dict[str, Any], error: str,
+                                                                 words: str) -> None:
+    toy = Toy()
+    toy.fetched_by_platform = True  # type: ignore[misc]
+    refused(toy.add_image(url, name='golden', **more), error, names=words)
+    ok(toy.add_image('https://x.example/golden', pool='default'))
+
+
+def test_some_platforms_let_in_one_user_but_guests_of_ignition_have_their_own() -> None:
+    toy = Toy()
+    assert toy.login_user('debian12') == 'debian'
+    toy.login = 'root'  # type: ignore[misc]
+    assert [toy.login_user(image) for image in ('debian12', None, 'fcos')] == ['root', 'root', 'core']

@@ -112,3 +112,18 @@ def test_an_overlap_names_both() -> None:
     check_overlap('new', '10.0.0.0/8', [('six', 'fd00::/8'), ('other', '192.168.0.0/16')])
     with pytest.raises(Conflict, match='10.1.0.0/16 of network new overlaps 10.1.2.0/24 of network lab'):
         check_overlap('new', '10.1.0.0/16', [('lab', '10.1.2.0/24')])
+
+
+def test_what_a_network_can_not_be_is_refused_with_the_reason() -> None:
+    memory = Memory()
+    memory.refused_of_networks = {'no dhcp': 'always told', 'domain': 'no domain'}  # type: ignore[misc]
+    refused(memory.create_network('lab', dhcp=False), 'NotSupported', names='always told')
+    ok(memory.create_network('lab', nat=False))
+    refused(memory.update_network('lab', domain='a.example'), 'NotSupported', names='no domain')
+    ok(memory.update_network('lab', dhcp=True, plan='shop'))
+
+
+def test_what_is_none_stands_in_no_row() -> None:
+    memory = Memory()
+    memory.there['lab'] = Network(id='1', name='lab', cidr='10.1.0.0/24', row={'cidr': '10.1.0.0/24', 'domain': None})  # type: ignore[typeddict-item]
+    assert memory.list_networks() == {'lab': {'cidr': '10.1.0.0/24'}}

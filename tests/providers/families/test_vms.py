@@ -214,3 +214,23 @@ def test_what_follows_from_flavors_is_stated() -> None:
     never = {each.operation for each in Toy.capabilities() if each.mark == 'never'}
     assert {'update_memory', 'update_cpus', 'update_start', 'update_iso', 'remove_cloudinit', 'clone'} <= never
     assert isinstance(Toy(), Kbase)
+
+
+def test_a_field_tells_which_snapshot_a_vm_is_at_where_the_platform_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = Toy()
+    toy.remembers_snapshot = True  # type: ignore[misc]
+    monkeypatch.setattr(toy, 'set_field', lambda machine, key, text: toy.put(machine, fields={**machine.fields, key: text}))
+    for name in ('first', 'second'):
+        ok(toy.create_snapshot(name, 'web'))
+    ok(toy.revert_snapshot('first', 'web'))
+    known = toy.info('web')
+    assert {each['snapshot']: each['current'] for each in known['snapshots']} == {'first': True, 'second': False}
+    assert 'snapshot' not in known
+
+
+def test_whom_the_platform_lets_in_is_shown_unless_the_vm_tells_another() -> None:
+    toy = Toy()
+    toy.login = 'root'  # type: ignore[misc]
+    assert toy.info('web')['user'] == 'root'
+    toy.put(toy.vms['1'], fields={'user': 'me'})
+    assert toy.info('web')['user'] == 'me'

@@ -362,14 +362,14 @@ def test_images_have_the_same_short_names_as_everywhere(bench: Bench, wanted: st
     for number, (name, flavor, version) in enumerate([('fedora-42', 'fedora', '42'), ('fedora-43', 'fedora', '43'),
                                                       ('centos-stream-9', 'centos', 'stream-9')]):
         bench.cloud.add('images', catalogue.image(900 + number, name=name, flavor=flavor, version=version))
-    assert bench.provider.image(wanted, 'x86_64').name == native
+    assert bench.provider.find_image(wanted, 'x86_64').name == native
 
 
 def test_a_description_that_two_snapshots_have_is_ambiguous(bench: Bench) -> None:
     for number in (900, 901):
         bench.cloud.add('images', {**catalogue.image(number, kind='snapshot'), 'description': 'golden'})
     refused(bench.provider.create('web', **asked(image='golden')), 'Conflict', names='golden')
-    assert bench.provider.image('901').id == 901
+    assert bench.provider.find_image('901', None).id == 901
 
 
 def test_a_number_may_be_a_name_or_an_id(bench: Bench) -> None:

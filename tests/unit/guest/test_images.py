@@ -67,10 +67,12 @@ def test_which_need_the_older_network_config(name: str, early: bool) -> None:
     assert images.is_early(name) is early
 
 
-@pytest.mark.parametrize('short', images.names())
-def test_every_entry_is_sound(short: str) -> None:
-    image = images.find(short)
-    assert image is not None and image.short == short and image.arch == 'x86_64'
+@pytest.mark.parametrize('image', images.published(), ids=lambda image: f'{image.short}-{image.arch}')
+def test_every_entry_is_sound(image: Image) -> None:
+    short = image.short
+    assert images.find(short, image.arch) == image and image.arch in ('x86_64', 'aarch64', 's390x', 'ppc64le', 'riscv64')
+    assert images.find(short, 'x86_64') is not None
+    assert image.checksums or image.stream, 'whatever has a vendor can be verified'
     for url in [image.url, *([image.checksums] if image.checksums else [])]:
         parts = urlsplit(url)
         assert parts.scheme == 'https' and parts.netloc and '{' not in url
@@ -83,9 +85,8 @@ def test_every_entry_is_sound(short: str) -> None:
 
 
 def test_files_of_two_images_never_have_the_same_name() -> None:
-    kept = [image.file for short in images.names() for arch in ('x86_64', 'aarch64', 's390x', 'ppc64le')
-            if (image := images.find(short, arch))]
-    assert len(set(kept)) == len(kept)
+    kept = [image.file for image in images.published()]
+    assert len(set(kept)) == len(kept) > 60
 
 
 def test_architectures_and_aliases() -> None:
@@ -95,6 +96,31 @@ def test_architectures_and_aliases() -> None:
                         'aarch64')
     assert images.find('rocky9') == images.find('rockylinux9')
     assert images.find('arch', 'aarch64') is None and images.find('nope') is None
+
+
+def test_an_architecture_may_have_a_tree_of_its_own() -> None:
+    power, intel = images.find('fedora43', 'ppc64le'), images.find('fedora43')
+    assert power and power.url.startswith('https://download.fedoraproject.org/pub/fedora-secondary/releases/43/Cloud/ppc64le/')
+    assert intel and intel.url.startswith('https://download.fedoraproject.org/pub/fedora/linux/releases/43/Cloud/x86_64/')
+    assert power.checksums == f"{power.url.rpartition('/')[0]}/Fedora-Cloud-43-1.6-ppc64le-CHECKSUM"
+
+
+def test_what_verifies_an_image_is_known_by_its_place() -> None:
+    arm = images.find('debian12', 'aarch64')
+    assert arm and images.checksums_of('debian12', arm.url) == arm.checksums
+    rocky = images.find('rockylinux9', 's390x')
+    assert rocky and images.checksums_of('rocky9', rocky.url) == rocky.checksums
+    for short, url in (('debian12', 'https://mirror.example/debian-12-generic-arm64.qcow2'), ('debian13', arm.url),
+                       (None, arm.url), ('nope', arm.url), ('fcos', 'https://mirror.example/fcos.qcow2.xz')):
+        assert images.checksums_of(short, url) is None
+
+
+def test_what_is_not_published_is_told() -> None:
+    assert images.need('debian12', 'aarch64') == images.find('debian12', 'aarch64')
+    with pytest.raises(NotFound, match="'arch' is not published for s390x, only for x86_64"):
+        images.need('arch', 's390x')
+    with pytest.raises(NotFound, match="no well-known image 'debain12', did you mean 'debian12'"):
+        images.need('debain12', 'x86_64')
 
 
 def test_the_table_is_read_only_when_needed() -> None:
@@ -133,6 +159,10 @@ def test_the_current_build_of_a_stream(server: tuple[str, dict[str, bytes]]) -> 
     pages['/text.json'] = b'<html>'
     stream = Image('fcos', f'{url}/stable.json', file='f', stream=True)
     assert images.current(stream) == Image('fcos', disk['disk']['location'], file='f')
+    disk['disk']['sha256'] = 'a' * 64
+    pages['/stable.json'] = json.dumps({'architectures': {'x86_64': {'artifacts': {'openstack': {
+        'formats': {'qcow2.xz': disk}}}}}}).encode()
+    assert images.current(stream).checksums == f'sha256:{"a" * 64}'
     debian = images.find('debian12')
     assert debian is not None and images.current(debian) is debian
     with pytest.raises(NotFound, match='no image for s390x'):

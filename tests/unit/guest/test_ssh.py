@@ -18,6 +18,7 @@ import pytest
 
 from kvirt.errors import Conflict, InvalidInput, NotFound, TimedOut, Unauthorized, Unavailable
 from kvirt.guest import hostkeys, ssh
+from kvirt.guest.jump import Jump
 from kvirt.guest.keys import HostKey
 from kvirt.guest.ssh import Target
 
@@ -407,3 +408,53 @@ class TestFetch:
         (tmp_path / 'file').touch()
         with pytest.raises(InvalidInput, match='can not be written'):
             ssh.fetch(server.target, hosts, f'{guest}/token', tmp_path / 'file/below')
+
+
+# over another host
+
+
+@pytest.fixture
+def jump(server: Server, tmp_path: Path) -> Jump:
+    """The server as a host on the way, where nothing is known of it but what is said here."""
+    known = tmp_path / 'hosts of 100%'
+    known.write_text(f'[127.0.0.1]:{server.port} {server.host_key.public}\n')
+    return Jump('127.0.0.1', ME, server.port, str(server.identity), str(known))
+
+
+def test_a_guest_is_reached_over_the_host(server: Server, hosts: Path, jump: Jump, tmp_path: Path) -> None:
+    target = replace(server.target, jump=jump)
+    assert ssh.fetch_host_key(target) == server.host_key.public
+    assert ssh.run(target, hosts, 'echo "$SSH_CONNECTION"').output.startswith('127.0.0.1')
+    subprocess.run(ssh.copy_command(target, hosts, ':/etc/passwd', str(tmp_path / 'copy')), check=True)
+    assert (tmp_path / 'copy').stat().st_size
+
+
+def test_the_host_on_the_way_is_the_one_that_is_named(server: Server, hosts: Path, jump: Jump, tmp_path: Path) -> None:
+    """Not the guest is blamed for it, whose key is known."""
+    ssh.learn(server.target, hosts)
+    changed = tmp_path / 'changed'
+    changed.write_text(f'[127.0.0.1]:{server.port} {HostKey.generate().public}\n')
+    for wrong, words in ((replace(jump, known_hosts=str(changed)), f'another ssh host key than the one in {changed}:1'),
+                         (replace(jump, known_hosts='/dev/null'), 'the ssh host key of 127.0.0.1 is not known'),
+                         (replace(jump, identity=str(keypair(tmp_path / 'other'))), '127.0.0.1 lets nobody in by ssh')):
+        for attempt in (lambda target: ssh.run(target, hosts, 'true'), ssh.fetch_host_key):
+            with pytest.raises(Unauthorized, match=words):
+                attempt(replace(server.target, jump=wrong))
+    for way, port, words in ((replace(jump, port=free_port()), server.port, '127.0.0.1 failed: connect to host .* refused'),
+                             (jump, free_port(), '127.0.0.1 failed: channel 0: .* Connection refused')):
+        with pytest.raises(Unavailable, match=words):
+            ssh.run(replace(server.target, jump=way, port=port), hosts, 'true')
+    with pytest.raises(Unavailable, match='ssh on 127.0.0.1 does not answer'):
+        ssh.fetch_host_key(replace(server.target, jump=jump, port=free_port()))
+
+
+def test_a_program_that_is_ssh_with_these_options(server: Server, jump: Jump, tmp_path: Path) -> None:
+    folder = tmp_path / 'it\'s a "cache"'
+    program = jump.program(folder)
+    assert jump.program(folder) == program == next(folder.iterdir())
+    assert replace(jump, known_hosts='/k').program(folder) != program
+    done = subprocess.run([program, '-i', server.identity, '-p', str(server.port), '-l', ME, '127.0.0.1', 'echo $0'],
+                          capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
+    assert done.stdout
+    program.write_text('#!/bin/sh\nevil\n')
+    assert 'evil' not in jump.program(folder).read_text()

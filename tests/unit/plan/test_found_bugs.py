@@ -155,9 +155,12 @@ class TestTrust:
         'a: {image: debian12, files: [{path: /x, origin: secret}]}', 'a: {image: debian12, scripts: [secret.sh]}',
         'a: {image: debian12, extra_files: [secret]}', 'a: {image: debian12, cloudinit_file: secret}',
         'a: {image: debian12, ignition_file: secret}', 'a: {image: debian12, sharedfolders: [/root]}',
+        'a: {image: debian12, seriallog: /etc/x}', 'a: {image: debian12, qemuextra: -s}',
+        'a: {image: debian12, floppy: /etc/shadow}', 'a: {image: debian12, extra_iso: /etc/shadow}',
+        'a: {image: debian12, uefi_firmware: /x}', "a: {image: debian12, pcidevices: ['01:00.0']}",
         'a: {image: debian12, emulator: /tmp/x}', 'a: {image: debian12, kernel: /boot/x}',
         'small: {type: profile, scripts: [secret.sh]}\na: {image: debian12, profile: small}',
-        'files: {type: bucket, files: [secret]}', 'web: {type: container, image: x}',
+        'files: {type: bucket, files: [secret]}', 'all: {type: pool, path: /etc}', 'web: {type: container, image: x}',
         'job: {type: workflow, cmds: [true]}', 'play: {type: ansible, playbook: secret}',
         "a: {image: debian12, owner: '{{ \"secret\" | read_file }}'}", "{% include 'secret' %}",
         "a: {image: debian12, owner: '{{ \"secret\" | exists }}'}", 'more: {type: plan, file: secret}'])

@@ -98,6 +98,27 @@ class TestLife:
         again = opened(changed, memory=2048, workers=3)
         assert all(change.action == 'nothing' for change in again.diff().values())
 
+    def test_a_further_disk_is_what_a_create_would_have_made(self, opened: Opened, config: Kconfig) -> None:
+        done(opened('a: {image: debian12, disks: [10]}').create())
+        config.k.create_disk('there', 3).expect()
+        config.k.create_disk('also', 4).expect()
+        changed = 'a: {image: debian12, disks: [10, there, {existing: also}, {name: new, size: 5, serial: S1}]}'
+        done((plan := opened(changed)).update(plan.diff()))
+        assert [disk['size'] for disk in config.k.info('a')['disks']] == [10, 3, 4, 5]
+        assert config.k.list_disks()['new']['vms'] == ['a']
+        assert all(change.action == 'nothing' for change in opened(changed).diff().values())
+
+    def test_of_fewer_disks_and_cards_the_last_ones_go(self, opened: Opened, config: Kconfig) -> None:
+        config.k.create_network('lab', cidr='10.8.0.0/24').expect()
+        config.k.create_network('back', cidr='10.9.0.0/24').expect()
+        done(opened('a: {image: debian12, disks: [10, 20, 30, 40], nets: [default, lab, back], start: false}').create())
+        changed = 'a: {image: debian12, disks: [10, 20, 30], nets: [default], start: false}'
+        done((plan := opened(changed)).update(plan.diff()))
+        known = config.k.info('a')
+        assert [disk['size'] for disk in known['disks']] == [10, 20, 30]
+        assert [nic['net'] for nic in known['nets']] == ['default']
+        assert all(change.action == 'nothing' for change in opened(changed).diff().values())
+
     def test_what_can_not_be_changed_is_replaced_only_when_told(self, opened: Opened, config: Kconfig) -> None:
         done(opened('a: {image: debian12}').create())
         born = config.k.info('a')['id']

@@ -84,6 +84,10 @@ class TestPlans:
         'parameters: {token: "?secret", info: text, baseplan: other.yml, records: {a: 1}}',
         'a: {memory: 4g, numcpus: "2", disks: [10, 20G, data.img, {size: 5, pool: fast}], nets: default}',
         'a: {tags: "a,b", ip0: 10.0.0.1, netmask0: 24, COLOUR: 5, cmds: one, files: [x, {path: /y, content: z}]}',
+        'a: {disks: [{existing: data, shareable: true}, {size: 5, format: raw, cache: none, discard: ignore}]}',
+        'a: {hugepages: true, pcidevices: "01:00.0", qemuextra: -s, watchdog: reset, pmu: false}',
+        'a: {hugepages: 2M, pcidevices: [], qemuextra: [-s]}',
+        'a: {numa: [{id: 0, vcpus: 0, memory: 1g, siblings: [{id: 1, value: 20}]}]}',
         'a: {memory: "{{ memory }}", start: "{{ start }}", nets: ["{{ net }}"]}',
         'a: {cpuflags: [x, {name: y, policy: force}], keys: [a, 5]}',
         'a: {ports: 80, env: {A: b}, boot_order: [hd, network], numa: [{id: 0, vcpus: 0-1, memory: 1g}]}',
@@ -98,6 +102,7 @@ class TestPlans:
 
     @pytest.mark.parametrize('text', [
         'a: 5', '[]', 'a: {type: vmm}', 'a: {memory: lots}', 'a: {memory: -1}', 'a: {numcpus: 0}', 'a: {start: maybe}',
+        'a: {hugepages: many}', 'a: {watchdog: bark}', 'a: {disks: [{format: vmdk}]}', 'a: {disks: [{cache: much}]}',
         'a: {disks: [{sise: 5}]}', 'a: {nets: [5]}', 'a: {gateway: nowhere}', 'a: {nets: [{mac: x}]}',
         'a: {cpuflags: [{name: x, policy: never}]}', 'a: {diskinterface: scsii}', 'a: {type: loadbalancer}',
         'a: {type: plan}', 'a: {type: ansible, verbose: true}', 'a: {type: network, dhcp: perhaps}',

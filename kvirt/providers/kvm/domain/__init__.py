@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from kvirt.providers.kvm.domain.disks import Disk, cdrom, disk_element, next_target, seed_disk, with_bus
+from kvirt.providers.kvm.domain.disks import Disk, cdrom, disk_element, floppy, next_target, seed_disk, with_bus
 from kvirt.providers.kvm.domain.element import add, check_text, parse, to_metadata, to_text
 from kvirt.providers.kvm.domain.honoured import HONOURED
 from kvirt.providers.kvm.domain.host import Host, machine_for, read_host
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     'HONOURED', 'INFO_PREFIX', 'INFO_URI', 'JOURNAL_PREFIX', 'JOURNAL_URI', 'Disk', 'DiskView', 'Domain', 'GraphicsView',
     'Host', 'Journal', 'Nic', 'NicView', 'add', 'build', 'cdrom', 'cdrom_element', 'check_text', 'clone',
-    'creation_date', 'disk_element', 'info_element', 'iso_date', 'machine_for', 'memory_module', 'mounts',
+    'creation_date', 'disk_element', 'floppy', 'info_element', 'iso_date', 'machine_for', 'memory_module', 'mounts',
     'next_target', 'nic_element', 'parse', 'random_mac', 'read', 'read_host', 'read_info', 'read_journal', 'seed_disk',
     'stub', 'to_metadata', 'to_text', 'view_element', 'with_bus', 'with_cpus', 'with_iso', 'with_memory',
 ]

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from kvirt.errors import InvalidInput, NotSupported
-from kvirt.providers.kvm.domain import cpu, devices, system
+from kvirt.providers.kvm.domain import cpu, devices, extras, system
 from kvirt.providers.kvm.domain.disks import Disk, add_disks, with_bus
 from kvirt.providers.kvm.domain.element import add, check_path, check_text
 from kvirt.providers.kvm.domain.honoured import HONOURED
@@ -46,6 +46,7 @@ def build(name: str, uuid: str, spec: VmSpec, host: Host, disks: Sequence[Disk],
     system.add_clock(domain, host)
     system.add_power(domain, host)
     _add_devices(domain, spec, host, [*disks, *([seed] if seed else [])], nics)
+    extras.add_arguments(domain, spec)
     return domain
 
 
@@ -103,7 +104,7 @@ def _add_devices(domain: Element, spec: VmSpec, host: Host, drives: Sequence[Dis
     devices.add_folders(block, spec, host)
     for card in cards:
         block.append(nic_element(card))
-    devices.add_consoles(block, host)
+    devices.add_consoles(block, spec, host)
     devices.add_agent(block, spec)
     devices.add_display(block, spec, host)
-    devices.add_extras(block, spec, host)
+    extras.add_extras(block, spec, host)

@@ -6,24 +6,28 @@ https://libvirt.org/formatdomain.html#cpu-allocation, #cpu-tuning, #numa-node-tu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from xml.etree.ElementTree import Element
+
+import msgspec
 
 from kvirt.errors import InvalidInput, NotSupported
 from kvirt.providers.kvm.domain.element import add
-from kvirt.providers.kvm.domain.host import Host
-from kvirt.spec import VmSpec
+from kvirt.providers.kvm.domain.host import X86, Host
+from kvirt.spec import NumaCell, VmSpec
 
 _RANGE = re.compile(r'(\d{1,4})(?:-(\d{1,4}))?')
 _HOTPLUG_CPUS = 64
 _HOTPLUG_SLOTS = 16
 _HOTPLUG_MIB = 64 * 1024
 _DEFAULT_CPUS = VmSpec().numcpus
+_GROWING_CPUS = X86 | {'ppc64', 'ppc64le', 's390x'}
+_GROWING_MEMORY = X86 | {'ppc64', 'ppc64le', 'aarch64'}
+"""Architectures whose machines QEMU adds CPUs, or memory, to while they run."""
+
 _NESTED = {'Intel': ('vmx',), 'AMD': ('svm',)}
 
 
-@dataclass(frozen=True)
-class Vcpus:
+class Vcpus(msgspec.Struct, frozen=True):
     """How many virtual CPUs there are, how many there may be, and how they are laid out (sockets, cores, threads)."""
 
     now: int
@@ -46,6 +50,8 @@ def vcpus(spec: VmSpec, host: Host) -> Vcpus:
         raise InvalidInput(f'{now} CPUs are more than the {host.max_vcpus} that this machine type can have')
     if not spec.cpuhotplug:
         return Vcpus(now, now, topology)
+    if host.arch not in _GROWING_CPUS:
+        raise NotSupported(f'cpuhotplug: {host.arch} machines get no further CPUs while they run')
     most = max(now, min(_HOTPLUG_CPUS, host.max_vcpus))
     if topology:
         sockets, cores, threads = topology
@@ -84,14 +90,30 @@ def cpu_set(keyword: str, text: str) -> list[int]:
 def add_memory(domain: Element, spec: VmSpec, host: Host) -> None:
     """Add the memory, the ceiling up to which it can grow while running, and what it lies in."""
     if spec.memoryhotplug:
+        if host.arch not in _GROWING_MEMORY:
+            raise NotSupported(f'memoryhotplug: {host.arch} machines get no further memory while they run')
         # A higher ceiling costs: page tables on some architectures, and QEMU refuses what the CPU could not address.
         add(domain, 'maxMemory', max(_HOTPLUG_MIB, 4 * spec.memory), slots=_HOTPLUG_SLOTS, unit='MiB')
     add(domain, 'memory', spec.memory, unit='MiB')
     add(domain, 'currentMemory', spec.memory, unit='MiB')
-    if spec.sharedfolders and host.folders == 'virtiofs':  # its server on the host writes into the guest's memory
+    shared = spec.sharedfolders and host.folders == 'virtiofs'  # its server on the host writes into the guest's memory
+    if shared or spec.hugepages is not None:
         backing = add(domain, 'memoryBacking')
-        add(backing, 'source', type='memfd')
-        add(backing, 'access', mode='shared')
+        if spec.hugepages is not None:
+            _add_pages(backing, spec.hugepages, host)
+        if shared:
+            add(backing, 'source', type='memfd')
+            add(backing, 'access', mode='shared')
+
+
+def _add_pages(backing: Element, size: int, host: Host) -> None:
+    huge = sorted(host.pages)[1:]  # the smallest is the usual one
+    if size not in (0, *huge):
+        told = ', '.join(f'{page // 1024}M' for page in huge) or 'none'
+        raise NotSupported(f'hugepages: the hypervisor has no pages of {size} KiB', hint=f'It has {told}')
+    element = add(backing, 'hugepages')
+    if size:
+        add(element, 'page', size=size, unit='KiB')
 
 
 def add_vcpus(domain: Element, spec: VmSpec, host: Host, cpus: Vcpus) -> None:
@@ -171,7 +193,17 @@ def _add_numa(cpu: Element, spec: VmSpec, cpus: Vcpus) -> None:
         for cell in spec.numa:
             if any(number >= cpus.most for number in cpu_set('numa', cell.vcpus)):
                 raise InvalidInput(f'numa: cell {cell.id} names CPUs {cell.vcpus}, but the VM has {cpus.now} (from 0)')
-            add(numa, 'cell', id=cell.id, cpus=cell.vcpus.replace(' ', ''), memory=cell.memory, unit='MiB')
+            node = add(numa, 'cell', id=cell.id, cpus=cell.vcpus.replace(' ', ''), memory=cell.memory, unit='MiB')
+            _add_distances(node, cell, spec)
     elif spec.memoryhotplug:  # memory is plugged into a node, so there must be one
         add(add(cpu, 'numa'), 'cell', id=0, cpus=f'0-{cpus.most - 1}' if cpus.most > 1 else '0',
             memory=spec.memory, unit='MiB')
+
+
+def _add_distances(node: Element, cell: NumaCell, spec: VmSpec) -> None:
+    if cell.siblings:
+        distances = add(node, 'distances')
+        for sibling in cell.siblings:
+            if sibling.id not in [other.id for other in spec.numa]:
+                raise InvalidInput(f'numa: cell {cell.id} has a sibling {sibling.id}, and there is no such cell')
+            add(distances, 'sibling', id=sibling.id, value=sibling.value)

@@ -1,4 +1,4 @@
-"""The other devices of a domain: controllers, consoles, display, channels, folders, TPM, random numbers.
+"""The devices that nearly every domain has: controllers, consoles, display, channels; and folders of the host.
 
 https://libvirt.org/formatdomain.html#devices
 """
@@ -14,8 +14,6 @@ from kvirt.spec import VmSpec
 
 _LOOPBACK = '127.0.0.1'
 _NO_DISPLAY = frozenset({'s390x', 's390'})
-_TPM_MODEL = {'x86_64': 'tpm-crb', 'i686': 'tpm-crb', 'aarch64': 'tpm-tis', 'ppc64': 'tpm-spapr',
-              'ppc64le': 'tpm-spapr'}
 
 
 def has_display(host: Host) -> bool:
@@ -37,13 +35,15 @@ def add_controllers(devices: Element, host: Host, buses: set[str], cards: int) -
             add(devices, 'controller', type='pci', model='pcie-root-port')
 
 
-def add_consoles(devices: Element, host: Host) -> None:
-    """Add the serial port, which is also the console."""
-    if host.arch == 's390x':
-        add(add(devices, 'console', type='pty'), 'target', type='sclp', port=0)
-        return
-    add(add(devices, 'serial', type='pty'), 'target', port=0)
-    add(add(devices, 'console', type='pty'), 'target', type='serial', port=0)
+def add_consoles(devices: Element, spec: VmSpec, host: Host) -> None:
+    """Add the serial port, which is also the console, and the file that keeps what the guest writes to it."""
+    s390x = host.arch == 's390x'
+    port = add(devices, 'console' if s390x else 'serial', type='pty')
+    if spec.seriallog:
+        add(port, 'log', file=check_path('seriallog', spec.seriallog), append='on')
+    add(port, 'target', type='sclp' if s390x else None, port=0)
+    if not s390x:
+        add(add(devices, 'console', type='pty'), 'target', type='serial', port=0)
 
 
 def add_agent(devices: Element, spec: VmSpec) -> None:
@@ -93,14 +93,3 @@ def add_folders(devices: Element, spec: VmSpec, host: Host) -> None:
             add(element, 'driver', type='virtiofs')
         add(element, 'source', dir=folder)
         add(element, 'target', dir=tag)
-
-
-def add_extras(devices: Element, spec: VmSpec, host: Host) -> None:
-    """Add the TPM, the memory balloon and the source of random numbers."""
-    if spec.tpm:
-        if not host.tpm or host.arch not in _TPM_MODEL:
-            raise NotSupported('tpm: the hypervisor can not emulate a TPM', hint='Install swtpm on it')
-        add(add(devices, 'tpm', model=_TPM_MODEL[host.arch]), 'backend', type='emulator', version='2.0')
-    add(devices, 'memballoon', model='virtio')
-    if spec.rng:
-        add(add(devices, 'rng', model='virtio'), 'backend', '/dev/urandom', model='random')

@@ -14,12 +14,12 @@ from kvirt.providers.kvm.domain.element import add
 from kvirt.providers.kvm.domain.host import Host
 from kvirt.spec import Bus
 
-_PREFIX = {'virtio': 'vd', 'scsi': 'sd', 'sata': 'sd', 'ssd': 'sd', 'ide': 'hd'}
+_PREFIX = {'virtio': 'vd', 'scsi': 'sd', 'sata': 'sd', 'ssd': 'sd', 'ide': 'hd', 'fdc': 'fd'}
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk or CD drive to attach: a file or block device (``path``), or a ``volume`` of a ``pool``.
+    """A disk or drive to attach: a file or block device (``path``), or a ``volume`` of a ``pool``.
 
     Neither is an empty CD drive. ``bus`` None is virtio for a disk, and what the machine type has for a CD drive;
     ``ssd`` is a SATA disk that tells the guest it does not rotate.
@@ -29,9 +29,10 @@ class Disk:
     pool: str | None = None
     volume: str | None = None
     format: str = 'qcow2'
-    bus: Bus | None = None
-    device: Literal['disk', 'cdrom'] = 'disk'
+    bus: Bus | Literal['fdc'] | None = None
+    device: Literal['disk', 'cdrom', 'floppy'] = 'disk'
     readonly: bool = False
+    shareable: bool = False
     serial: str | None = None
     wwn: str | None = None
     cache: str | None = None
@@ -49,6 +50,13 @@ class Disk:
 def cdrom(path: str | None, host: Host) -> Disk:
     """Return a CD drive with the image at *path*, empty when None."""
     return Disk(path, format='raw', bus=cdrom_bus(host), device='cdrom', readonly=True)
+
+
+def floppy(path: str, host: Host) -> Disk:
+    """Return a floppy drive with the image at *path*, which only a PC has. Raises NotSupported."""
+    if not host.x86:
+        raise NotSupported(f'floppy: {host.arch} machines have no floppy drive')
+    return Disk(path, format='raw', bus='fdc', device='floppy')
 
 
 def cdrom_bus(host: Host) -> Bus:
@@ -74,17 +82,20 @@ def with_bus(disk: Disk, host: Host) -> Disk:
     """Return *disk* with its bus decided. Raises NotSupported for a bus that the hypervisor lacks."""
     if disk.bus is None:
         return replace(disk, bus=cdrom_bus(host) if disk.device == 'cdrom' else 'virtio')
-    if disk.bus == 'nvme' and 'nvme' not in host.disk_buses:
-        raise NotSupported('libvirt on this hypervisor has no NVMe disks', hint='Use interface: virtio')
+    bus = 'sata' if disk.bus == 'ssd' else disk.bus
+    if bus not in host.disk_buses:
+        what = {'nvme': 'NVMe'}.get(bus, bus.upper())
+        raise NotSupported(f'libvirt on this hypervisor has no {what} disks for {host.machine or host.arch}',
+                           hint='Use interface: virtio')
     return disk
 
 
-def next_target(bus: Bus, taken: Container[str | None]) -> str:
+def next_target(bus: str, taken: Container[str | None]) -> str:
     """Return the first device name of *bus* that is not *taken*: vda, sdb, hdc, nvme0n1."""
     return next(name for name in _targets(bus) if name not in taken)
 
 
-def _targets(bus: Bus) -> itertools.chain[str] | map[str]:
+def _targets(bus: str) -> itertools.chain[str] | map[str]:
     if bus == 'nvme':
         return map('nvme0n{}'.format, itertools.count(1))
     letters = 'abcdefghijklmnopqrstuvwxyz'
@@ -98,7 +109,7 @@ def disk_element(disk: Disk, target: str) -> Element:
     kind = 'volume' if disk.pool else 'block' if block else 'file'
     element = Element('disk', type=kind, device=disk.device)
     add(element, 'driver', name='qemu', type=disk.format, cache=disk.cache,
-        discard=None if disk.readonly or disk.device == 'cdrom' else disk.discard)
+        discard=None if disk.readonly or disk.device != 'disk' else disk.discard)
     if disk.pool:
         add(element, 'source', pool=disk.pool, volume=disk.volume)
     elif disk.path:
@@ -107,6 +118,8 @@ def disk_element(disk: Disk, target: str) -> Element:
         rotation_rate=1 if disk.bus == 'ssd' else None)
     if disk.readonly or disk.device == 'cdrom':
         add(element, 'readonly')
+    if disk.shareable:
+        add(element, 'shareable')
     if disk.serial:
         add(element, 'serial', _serial(disk))
     if disk.wwn:

@@ -167,6 +167,8 @@ def clone(xml: str, name: str, uuid: str, macs: Sequence[str], sources: Mapping[
             if old in sources:
                 _drop(disk, 'backingStore')
                 _point(disk, sources[old])
+    for port in domain.iterfind('devices/*[log]'):  # two guests can't write to one file
+        _drop(port, 'log')
     for channel in domain.iterfind("devices/channel[@type='unix']"):
         _drop(channel, 'source')
     for graphics in domain.iterfind("devices/graphics[@autoport='yes']"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 HONOURED = frozenset({
     'virttype', 'arch', 'machine', 'emulator', 'uuid',
     'cpumodel', 'cpuflags', 'cpupinning', 'cpuhotplug', 'sockets', 'cores', 'threads', 'nested',
-    'memoryhotplug', 'numamode', 'numa',
-    'uefi', 'secureboot', 'kernel', 'initrd', 'cmdline', 'boot_order',
-    'tpm', 'rng', 'vnc', 'vncpassword', 'sharedfolders',
+    'memoryhotplug', 'numamode', 'numa', 'hugepages', 'pmu', 'iommu',
+    'uefi', 'uefi_firmware', 'uefi_nvtemplate', 'secureboot', 'kernel', 'initrd', 'cmdline', 'boot_order',
+    'extra_iso', 'floppy', 'tpm', 'rng', 'vsock', 'watchdog', 'sound', 'pcidevices', 'vnc', 'vncpassword',
+    'sharedfolders', 'seriallog', 'usermode', 'qemuextra',
 })
 """The hardware keywords that this package knows what to do with."""

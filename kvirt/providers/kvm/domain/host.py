@@ -31,14 +31,19 @@ class Host:
     max_vcpus: int = 4096
     cpu_modes: frozenset[str] = frozenset()
     cpu_vendor: str | None = None
-    disk_buses: frozenset[str] = frozenset({'virtio', 'scsi', 'sata', 'ide'})
+    disk_buses: frozenset[str] = frozenset({'virtio', 'scsi', 'sata', 'ide', 'fdc'})
     graphics: frozenset[str] = frozenset({'vnc'})
     tpm: bool = False
     folders: str | None = None
     """How folders are shared: ``virtiofs``, ``9p``, or not at all."""
 
+    passes_pci: bool = False
+    """Whether devices of the host can be given to guests."""
+
     nodes: int = 1
-    """NUMA nodes of the host; domain capabilities do not tell them."""
+    """NUMA nodes of the host; domain capabilities do not tell them, nor the sizes of pages (KiB)."""
+
+    pages: frozenset[int] = frozenset()
 
     @property
     def x86(self) -> bool:
@@ -65,7 +70,7 @@ def machine_for(spec: VmSpec, arch: str) -> str | None:
     return 'virt' if arch in {'aarch64', 'riscv64'} else None
 
 
-def read_host(domain_capabilities: str, nodes: int = 1) -> Host:
+def read_host(domain_capabilities: str, nodes: int = 1, pages: frozenset[int] = frozenset()) -> Host:
     """Return what libvirt's text of domain capabilities says."""
     root = parse(domain_capabilities)
     modes = [mode for mode in root.iterfind('cpu/mode') if mode.get('supported') == 'yes']
@@ -86,7 +91,9 @@ def read_host(domain_capabilities: str, nodes: int = 1) -> Host:
         graphics=_values(root, 'devices/graphics', 'type'),
         tpm='emulator' in _values(root, 'devices/tpm', 'backendModel'),
         folders='virtiofs' if 'virtiofs' in folders else '9p' if 'path' in folders else None,
-        nodes=nodes)
+        passes_pci='pci' in _values(root, 'devices/hostdev', 'subsysType'),
+        nodes=nodes,
+        pages=pages)
 
 
 def _values(root: Element, area: str, enum: str) -> frozenset[str]:

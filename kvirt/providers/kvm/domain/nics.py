@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from typing import Literal
 from xml.etree.ElementTree import Element
 
 from kvirt.errors import InvalidInput
@@ -13,7 +14,10 @@ from kvirt.providers.kvm.domain.element import add
 
 @dataclass(frozen=True)
 class Nic:
-    """A network card, on a libvirt ``network`` or on a ``bridge`` of the host. Without ``mac`` libvirt makes one."""
+    """A network card, on a libvirt ``network``, a ``bridge`` of the host, or a network of QEMU's own (``user``).
+
+    Without ``mac`` libvirt makes one.
+    """
 
     network: str | None = None
     bridge: str | None = None
@@ -22,10 +26,11 @@ class Nic:
     mtu: int | None = None
     queues: int | None = None
     filter: str | None = None
+    user: Literal['slirp', 'passt'] | None = None
 
     def __post_init__(self) -> None:
-        if (self.network is None) == (self.bridge is None):
-            raise ValueError('a card is on a network or on a bridge')
+        if [self.network, self.bridge, self.user].count(None) != 2:
+            raise ValueError('a card is on a network, on a bridge or on one of QEMU itself')
 
 
 def random_mac() -> str:
@@ -38,11 +43,14 @@ def nic_element(nic: Nic) -> Element:
     for what, word in (('type', nic.model), ('filter', nic.filter or 'none')):
         if not re.fullmatch(r'[A-Za-z_][\w.-]*', word, re.ASCII):
             raise InvalidInput(f'nets: {word!r} is not a {what} of a network card')
-    kind = 'bridge' if nic.bridge else 'network'
+    kind = 'user' if nic.user else 'bridge' if nic.bridge else 'network'
     element = Element('interface', type=kind)
     if nic.mac:
         add(element, 'mac', address=nic.mac)
-    add(element, 'source', **{kind: nic.bridge or nic.network})
+    if nic.user == 'passt':
+        add(element, 'backend', type='passt')
+    elif not nic.user:
+        add(element, 'source', **{kind: nic.bridge or nic.network})
     add(element, 'model', type=nic.model)
     if nic.mtu is not None:
         if not 68 <= nic.mtu <= 65535:

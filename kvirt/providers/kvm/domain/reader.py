@@ -6,8 +6,9 @@ Nothing here raises: a domain that is odd has fields that are empty. Memory is M
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, ParseError
+
+from msgspec import Struct, field
 
 from kvirt.providers.kvm.domain.element import local, parse
 from kvirt.providers.kvm.domain.journal import Journal, read_journal
@@ -17,8 +18,7 @@ _UNITS = {'b': 1, 'bytes': 1, 'kb': 10**3, 'k': 2**10, 'kib': 2**10, 'mb': 10**6
           'gb': 10**9, 'g': 2**30, 'gib': 2**30, 'tb': 10**12, 't': 2**40, 'tib': 2**40}
 
 
-@dataclass(frozen=True, slots=True)
-class DiskView:
+class DiskView(Struct, frozen=True):
     """A disk or CD drive: ``path``, or ``pool`` and ``volume``; none of them when the drive is empty."""
 
     target: str
@@ -33,8 +33,7 @@ class DiskView:
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NicView:
+class NicView(Struct, frozen=True):
     """A network card, on a libvirt ``network``, a ``bridge`` of the host, or neither (``type`` direct, user, ...).
 
     ``device`` is its name among the VM's cards (eth0 is the first); ``target`` its device on the host, while the VM
@@ -50,8 +49,7 @@ class NicView:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class GraphicsView:
+class GraphicsView(Struct, frozen=True):
     """A display. ``port`` is None while the VM does not run; ``password`` is there only in secure XML."""
 
     type: str
@@ -60,8 +58,7 @@ class GraphicsView:
     password: str | None
 
 
-@dataclass(frozen=True)
-class Domain:
+class Domain(Struct, frozen=True):
     """A domain as its XML tells it. ``memory`` and ``max_memory`` are MiB."""
 
     name: str = ''
@@ -194,13 +191,14 @@ def _nic(index: int, element: Element) -> NicView:
     mac, model = element.find('mac'), element.find('model')
     kind = element.get('type', '')
     origin = source.attrib if source is not None else {}
+    network = origin.get('network')  # also where the network is a bridge or a device of the host, and so the card's type
     return NicView(
         device=f'eth{index}',
         target=target.get('dev', '') if target is not None else '',
         mac=mac.get('address', '').lower() if mac is not None else '',
         type=kind,
-        network=origin.get('network') if kind == 'network' else None,
-        bridge=origin.get('bridge') if kind == 'bridge' else None,
+        network=network,
+        bridge=origin.get('bridge') if kind == 'bridge' and network is None else None,
         model=model.get('type', '') if model is not None else '')
 
 

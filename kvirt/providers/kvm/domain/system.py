@@ -18,15 +18,18 @@ _BOOT_ORDER = ('hd', 'cdrom', 'network')
 
 def wants_uefi(spec: VmSpec, arch: str) -> bool:
     """Say if the VM boots with UEFI. On aarch64 it is all there is, unless a kernel is booted directly."""
-    return spec.uefi or spec.secureboot or (arch == 'aarch64' and not spec.kernel)
+    return spec.uefi or spec.secureboot or bool(spec.uefi_firmware) or (arch == 'aarch64' and not spec.kernel)
 
 
 def add_os(domain: Element, spec: VmSpec, host: Host) -> None:
     """Add how the VM boots: machine type, firmware, kernel, devices."""
-    uefi = wants_uefi(spec, host.arch)
+    uefi = wants_uefi(spec, host.arch) and not spec.uefi_firmware
     if uefi and not host.efi:
         raise NotSupported(f'the hypervisor has no UEFI firmware for {host.machine or host.arch}',
                            hint='Install it on the hypervisor (package ovmf, edk2-ovmf or qemu-efi-aarch64)')
+    if spec.secureboot and spec.uefi_firmware:
+        raise InvalidInput('secureboot and uefi_firmware do not go together',
+                           hint='Leave uefi_firmware out: one with secure boot is chosen')
     if spec.secureboot and host.chipset == 'pc':
         raise InvalidInput(f'secureboot does not work with machine {host.machine}', hint='Use machine: q35')
     if spec.secureboot and not host.secureboot:
@@ -39,6 +42,10 @@ def add_os(domain: Element, spec: VmSpec, host: Host) -> None:
         add(firmware, 'feature', enabled='yes' if spec.secureboot else 'no', name='secure-boot')
         if spec.secureboot:
             add(firmware, 'feature', enabled='yes', name='enrolled-keys')
+    if spec.uefi_firmware:
+        add(system, 'loader', check_path('uefi_firmware', spec.uefi_firmware), readonly='yes', type='pflash')
+        if spec.uefi_nvtemplate:
+            add(system, 'nvram', template=check_path('uefi_nvtemplate', spec.uefi_nvtemplate))
     for tag, path in (('kernel', spec.kernel), ('initrd', spec.initrd)):
         if path is not None:
             add(system, tag, check_path(tag, path))
@@ -51,11 +58,15 @@ def add_os(domain: Element, spec: VmSpec, host: Host) -> None:
 def add_features(domain: Element, spec: VmSpec, host: Host) -> None:
     """Add what a guest needs to be shut down politely (ACPI), and what secure boot needs (SMM)."""
     names = ['acpi', 'apic'] if host.x86 else ['acpi'] if host.arch == 'aarch64' and wants_uefi(spec, 'aarch64') else []
-    if not names:
+    if not names and spec.pmu is None:
         return
     features = add(domain, 'features')
     for name in names:
         add(features, name)
+    if spec.pmu is not None:
+        add(features, 'pmu', state='on' if spec.pmu else 'off')
+    if host.x86 and spec.iommu:
+        add(features, 'ioapic', driver='qemu')  # interrupts are remapped only where QEMU itself has the controller
     if host.x86 and spec.secureboot:
         add(features, 'smm', state='on')
 

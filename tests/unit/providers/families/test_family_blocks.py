@@ -27,6 +27,7 @@ def planned(*disks: Any, taken: tuple[str, ...] = (), **keywords: Any) -> tuple[
 def test_further_disks_are_there_or_made() -> None:
     assert planned(10, 5, 'mine', {'size': 2, 'name': 'new'}, taken=('mine', 'web-1')) == (
         ['<mine>'], {'web-2': 5, 'new': 2})
+    assert planned(10, {'existing': 'mine'}, taken=('mine',)) == (['<mine>'], {})
     assert planned() == ([], {})
     assert planned(20) == ([], {})
     assert planned({}, disksize=20) == ([], {})
@@ -43,7 +44,9 @@ def test_without_further_disks_nobody_is_asked() -> None:
     ([{'image': 'debian12', 'size': 5}], InvalidInput, 'image'), ([{'size': 5, 'pool': 'fast'}], NotFound, 'fast'),
     ([5, {'size': 1, 'image': 'debian12'}], InvalidInput, 'image'), ([5, {'size': 1, 'pool': 'fast'}], NotFound, 'fast'),
     ([5, {'size': 1, 'serial': 'x'}], InvalidInput, 'serial'),
-    ([5, {'size': 1, 'interface': 'ide'}], InvalidInput, 'interface')])
+    ([5, {'existing': 'mnie'}], NotFound, "'mnie' does not exist"), ([{'existing': 'mine'}], InvalidInput, 'existing'),
+    *(([5, {'size': 1, key: value}], InvalidInput, key) for key, value in (
+        ('interface', 'ide'), ('format', 'raw'), ('cache', 'none'), ('discard', 'unmap'), ('shareable', True)))])
 def test_what_a_volume_can_not_have(disks: list[Any], error: type[KvirtError], word: str) -> None:
     with pytest.raises(error, match=word):
         planned(*disks)

@@ -171,6 +171,13 @@ def test_clone_of_a_vm_without_metadata() -> None:
     assert read(domain.to_text(root)).info == {}
 
 
+def test_a_clone_does_not_write_to_the_log_of_the_original() -> None:
+    original = text({'seriallog': '/var/log/a.log'})
+    assert find(original, 'devices/serial/log').get('file') == '/var/log/a.log'
+    clone = domain.to_text(domain.clone(original, 'b', NEW, [], {}, {}, None))
+    assert '/var/log/a.log' not in clone and find(clone, 'devices/serial').get('type') == 'pty'
+
+
 def test_nothing_to_edit_is_said() -> None:
     for edit in (lambda: domain.with_cpus('<domain/>', 1), lambda: domain.with_memory('<domain/>', 1),
                  lambda: domain.with_iso('<domain/>', None)):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.domain import DiskView, Domain, Host, Journal, Nic, NicView, read
@@ -141,6 +141,16 @@ def test_what_was_built_is_read() -> None:
     assert view.agent and not view.uefi
 
 
+@pytest.mark.parametrize(('kind', 'source', 'place'), [
+    ('network', 'network="lab" portid="x" bridge="virbr1"', ('lab', None)),
+    ('bridge', 'network="lab" portid="x" bridge="br0"', ('lab', None)),  # a network that is a bridge of the host
+    ('direct', 'network="lab" portid="x" dev="eth0" mode="bridge"', ('lab', None)),
+    ('bridge', 'bridge="br0"', (None, 'br0')), ('direct', 'dev="eth0" mode="bridge"', (None, None))])
+def test_the_network_of_a_card_is_told_while_its_vm_runs_too(kind, source, place):
+    view = read(f'<domain><devices><interface type="{kind}"><source {source}/></interface></devices></domain>')
+    assert [(nic.network, nic.bridge) for nic in view.nics] == [place]
+
+
 @pytest.mark.parametrize('xml', ['', 'no xml', '<domain>', '<domain/>', '<a/>', '\x00', '\ud800',
                                  '<domain><devices><disk/><interface/><graphics/><serial/></devices></domain>',
                                  "<domain><memory unit='parsec'>x</memory><vcpu current='-1'>many</vcpu><os/></domain>",
@@ -187,5 +197,5 @@ def test_journal_of_a_stranger_is_not_ours() -> None:
 
 def test_seed_pool_is_that_of_the_seed_only() -> None:
     journal = Journal('done', '', 0, '', '', (('default', 'web_0.img'),))
-    assert replace(read(KCLI), journal=journal).seed_pool is None
+    assert structs.replace(read(KCLI), journal=journal).seed_pool is None
     assert read(KCLI).seed_pool is None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+from urllib.parse import quote
+
 import libvirt
 import pytest
 
 from kvirt.errors import InvalidInput, NotFound, Unavailable
+from kvirt.guest.jump import Jump
 from kvirt.providers.kvm import Kvirt, domain
-from kvirt.providers.kvm.connection import KvmOptions, meaning, uri_of
+from kvirt.providers.kvm.connection import KvmOptions, jump_of, meaning, uri_of
 from kvirt.providers.kvm.netxml import network_element
 from kvirt.providers.kvm.storage import ours_by_name
 
@@ -34,6 +38,47 @@ def test_uris(options, uri):
     assert uri_of(KvmOptions(**options)) == uri
 
 
+@pytest.mark.parametrize(('url', 'expected'), [
+    ('qemu:///system', None), ('qemu+tls://lab/system', None), ('qemu+unix:///system?socket=/s', None),
+    ('qemu+ssh://lab/system', Jump('lab', known_hosts='/k')),
+    ('qemu+ssh://a%40b@[::2]:2222/system?keyfile=%2Fid&no_verify=1', Jump('::2', 'a@b', 2222, '/id', '/k', True))])
+def test_the_way_of_ssh_to_a_host(url, expected):
+    assert jump_of(url, '/k') == expected
+
+
+@pytest.fixture
+def refused():
+    """The options of a host where nobody listens."""
+    with socket.socket() as unheard:
+        unheard.bind(('127.0.0.2', 0))
+        yield {'host': '127.0.0.2', 'port': unheard.getsockname()[1], 'known_hosts': '/k'}
+
+
+def test_ssh_is_told_what_a_uri_can_not_say(refused, tmp_path):
+    provider = Kvirt(**refused, home=str(tmp_path))
+    program, = (tmp_path / 'cache').iterdir()
+    assert provider.dialled == f'{provider.uri}?command={quote(str(program), safe="")}'
+    assert 'UserKnownHostsFile="/k"' in program.read_text() and 'ConnectTimeout=10' in program.read_text()
+    assert (provider.conn, provider.rejected) == (None, False)
+    assert f"ssh to 127.0.0.2 failed: connect to host 127.0.0.2 port {refused['port']}: Conn" in provider.unreachable
+    own = Kvirt(url='qemu+ssh://127.0.0.2:1/system?command=/bin/false', home=str(tmp_path))
+    assert own.dialled == own.uri
+
+
+def test_host_keys_are_never_left_out_for_want_of_a_folder(refused, tmp_path):
+    (tmp_path / 'file').touch()
+    for home in (None, str(tmp_path / 'file')):
+        assert 'known_hosts needs a folder' in Kvirt(**refused, home=home).unreachable
+        assert 'ssh to 127.0.0.2 failed' in Kvirt(**{**refused, 'known_hosts': None}, home=home).unreachable
+
+
+def test_a_host_that_says_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr('kvirt.providers.kvm.connection._PATIENCE', 0.2)
+    with socket.create_server(('127.0.0.2', 0)) as listener:
+        provider = Kvirt(url=f'qemu+tcp://127.0.0.2:{listener.getsockname()[1]}/system')
+        assert 'did not answer within 0.2 seconds' in provider.unreachable
+
+
 def test_what_can_not_be_reached_says_why():
     provider = Kvirt(url='qemu+unix:///system?socket=/nowhere/socket')
     assert provider.conn is None
@@ -49,6 +94,18 @@ def test_every_error_of_libvirt_has_a_meaning(kvm):
         kvm.libvirt.lookupByName('absent')
     assert type(meaning(caught.value)).__name__ == 'NotFound'
     assert kvm.translate(KeyError('a bug')) is None
+
+
+def test_what_the_host_has_in_use(kvm):
+    before = kvm.info_host()
+    assert kvm.create('web', **BARE, memory=128, numcpus=2, start=False).ok
+    known = kvm.info_host()
+    assert {key: known[key] - before[key] for key in ('vms', 'vms_running', 'cpus_used', 'memory_used', 'memory_free')} == {
+        'vms': 1, 'vms_running': 0, 'cpus_used': 2, 'memory_used': 128, 'memory_free': 0}
+    assert kvm.start('web').ok
+    assert kvm.info_host()['vms_running'] == before['vms_running'] + 1
+    assert [pool['name'] for pool in known['pools']] == ['default-pool']
+    assert all(0 < pool['available'] <= pool['capacity'] for pool in known['pools'])
 
 
 def test_the_life_of_a_vm(kvm):
@@ -129,6 +186,18 @@ def test_capabilities_say_never_with_a_reason():
     assert marks['create'].mark == 'supported'
     assert marks['create_bucket'].mark == 'never' and marks['create_bucket'].reason
     assert marks['create_snapshot'].mark == 'supported'
+
+
+def test_libvirt_lacks_what_it_has_no_notion_of_and_nothing_else():
+    every = Kvirt.capabilities()
+    lacking = [each for each in every if each.mark != 'supported']
+    assert {each.mark for each in lacking} == {'never'} and all(each.reason for each in lacking)
+    areas = {each.area for each in lacking} - {each.area for each in every if each.mark == 'supported'}
+    assert areas == {'buckets', 'flavors', 'keys', 'loadbalancers', 'securitygroups'}
+    assert {each.operation for each in lacking if each.area not in areas} == {
+        'list_locations', 'list_quotas', 'update_flavor',
+        'create_subnet', 'delete_subnet', 'update_subnet', 'list_subnets', 'info_subnet',
+        'create_floating_ip', 'delete_floating_ip', 'attach_floating_ip', 'detach_floating_ip', 'list_floating_ips'}
 
 
 @pytest.mark.parametrize(('name', 'ours'), [('web_0.img', True), ('my_vm_12.img', True), ('debian12.qcow2', False),

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
-from kvirt.base import Kbase, Options, option
-from kvirt.errors import AlreadyExists, KvirtError, NotFound, OutOfCapacity, QuotaExceeded, Unauthorized
+from kvirt.base import Options, option
+from kvirt.errors import AlreadyExists, KvirtError, NotFound, OutOfCapacity, QuotaExceeded
+from kvirt.providers.families.accounts import ApiAccount
 from kvirt.providers.mycloud.mapping import Thing
 from kvirt.rest import Api, Call, by_number
-from kvirt.wait import SYSTEM, Clock
 
 NAME = 'My Cloud'
-EVERYWHERE = 'all'
-PAGE = 50
-"""The most things that a page may have."""
 
 _MEANINGS: Mapping[str, type[KvirtError]] = {
     'name_taken': AlreadyExists, 'limit_reached': QuotaExceeded, 'no_capacity': OutOfCapacity}
@@ -30,45 +27,21 @@ class MyCloudOptions(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, option('Do not verify the certificate of the API')] = False
 
 
-class Account(Kbase):
+class Account(ApiAccount):
     """An account of My Cloud."""
 
-    Options: ClassVar[type[Options]] = MyCloudOptions
-    conn: Api | None
+    Options = MyCloudOptions
+    platform = NAME
+    usual_location = 'north'
+    page = {'per_page': 50}
 
-    def __init__(self, token: str | None = None, location: str = 'north', api: str = 'https://api.mycloud.example/v1',
-                 insecure: bool = False, home: str | None = None, debug: bool = False,
-                 clock: Clock | None = None) -> None:
-        """Open an account; nothing is asked before the first use. *clock* is time for tests."""
-        self.debug, self.location, self.undo_clock = debug, location, clock
-        self.conn = Api(api, name=NAME, token=token, insecure=insecure, meaning=_meaning, clock=clock or SYSTEM,
-                        next_page=by_number('meta', 'page', of=('meta', 'last_page'))) if token else None
-        self.unreachable = None if token else 'no token of the API is given'
-
-    def close(self) -> None:
-        if self.conn:
-            self.conn.close()
-
-    @property
-    def api(self) -> Api:
-        """The API. Unauthorized when there is no token."""
-        if self.conn is None:
-            raise Unauthorized(f'{NAME}: {self.unreachable}', hint='Set token in the client, or MYCLOUD_TOKEN')
-        return self.conn
-
-    def all(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
-        """Yield what there is at *path*, of all pages."""
-        return self.api.pages(path, path.rpartition('/')[2], per_page=PAGE, **query)
-
-    @property
-    def here(self) -> str:
-        """The region that this client makes things in."""
-        usual: str = MyCloudOptions().location
-        return usual if self.location == EVERYWHERE else self.location
+    def api_with(self, token: str) -> Api:
+        return Api(self.options.api, name=NAME, token=token, insecure=self.options.insecure, meaning=_meaning,
+                   clock=self.clock, next_page=by_number('meta', 'page', of=('meta', 'last_page')))
 
     def seen(self, thing: Thing) -> bool:
         """Tell if something is in this client's location."""
-        return self.location in (EVERYWHERE, thing['region'])
+        return self.is_seen(thing['region'])
 
     def servers(self, **query: Any) -> Iterator[dict[str, Any]]:
         """Yield the servers of this client's location."""

@@ -18,7 +18,6 @@ from kvirt.providers.mycloud.account import NAME, Account
 from kvirt.providers.mycloud.mapping import IMAGES, image_name
 from kvirt.shapes import Flavor, Orphan
 from kvirt.spec import DiskSpec, NetSpec, VmSpec
-from kvirt.undo import Undo
 
 USER_DATA_LIMIT = 32 * 1024
 _REFUSED = {**cloud.NO_HYPERVISOR, 'diskinterface': 'it chooses the bus of disks',
@@ -31,7 +30,7 @@ class Create(Account):
     def _create(self, name: str, spec: VmSpec, guest: Guest) -> Mapping[str, Any] | None:
         body, request = self._drafted(name, spec, guest), marks.new_request()
         body['labels'] = marks.to_labels({marks.MARK: request, **marks.fields_of(spec, guest)})
-        with Undo(clock=self.undo_clock) as undo:
+        with self.undo() as undo:
             undo.add(f'VM {name}', lambda: self._unmake(request))
             server = self.api.post('/servers', body)['server']
         return {'id': str(server['id'])}
@@ -46,7 +45,7 @@ class Create(Account):
         further = _further_disks(spec, flavor)
         if any(server['name'] == name for server in self.servers(name=name)):
             raise AlreadyExists(f'VM {name} exists')
-        return {'name': name, 'region': self.here, 'type': flavor.name, 'image': image, 'disks': further,
+        return {'name': name, 'region': self.made_in(), 'type': flavor.name, 'image': image, 'disks': further,
                 'start': spec.start, **({'user_data': user_data} if user_data else {})}
 
     def image_for(self, name: str | None) -> str:

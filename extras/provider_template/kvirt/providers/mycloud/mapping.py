@@ -45,6 +45,11 @@ def disk(number: int, size: int) -> DiskShape:
     return {'device': device, 'size': size, 'format': 'raw', 'type': 'local', 'path': f'/dev/{device}'}
 
 
+def location(region: Thing) -> dict[str, Any]:
+    """Map a region."""
+    return {'name': region['name'], 'description': region['description'], 'country': region['country']}
+
+
 def flavor(native: Thing, location: str) -> Flavor:
     """Map a type of server."""
     return Flavor(name=native['name'], numcpus=native['cpus'], memory=native['memory'], disk=native['disk'],

@@ -1,0 +1,156 @@
+"""Pools of libvirt: golden descriptions, checked against libvirt's own schema; on its pretending driver, also in plans."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from kvirt.config import Kconfig
+from kvirt.errors import InvalidInput, NotSupported
+from kvirt.plan.engine import Plan
+from kvirt.providers.kvm import Kvirt, domain
+from kvirt.providers.kvm.pools import pool_element
+from kvirt.settings import Settings
+
+SCHEMA = Path('/usr/share/libvirt/schemas/storagepool.rng')
+
+POOLS = {
+    'dir': ('/srv/a & b', 'dir', {}),
+    'lvm': ('vg0', 'lvm', {}),
+    'zfs': ('tank/vms', 'zfs', {}),
+    'netfs': ('/export/vms', 'netfs', {'host': 'nas.example.com', 'format': 'nfs'}),
+    'netfs-elsewhere': ('/export/vms', 'netfs', {'host': 'fd00::1', 'target': '/mnt/vms'}),
+    'iscsi': ('iqn.2013-06.com.example:disk', 'iscsi', {
+        'host': '10.0.0.5', 'port': 3261, 'user': 'me', 'secret': 'iscsi-me',
+        'initiator': 'iqn.2013-06.com.example:host'}),
+    'rbd': ('vms', 'rbd', {'host': 'mon1:6789, mon2:6789', 'user': 'libvirt',
+                           'secret': '2ec115d7-3a88-3ceb-bc12-0ac909a6fd87'})}
+
+
+def validate(text: str) -> None:
+    if SCHEMA.exists() and shutil.which('xmllint'):
+        subprocess.run(['xmllint', '--noout', '--relaxng', str(SCHEMA), '-'], input=text, text=True, check=True,
+                       capture_output=True)
+
+
+@pytest.fixture
+def kvm():
+    with Kvirt(url='test:///default') as provider:
+        yield provider
+
+
+@pytest.mark.parametrize('case', POOLS)
+def test_pools(case, golden):
+    path, pooltype, settings = POOLS[case]
+    text = domain.to_text(pool_element('lab', path, pooltype, None, settings))
+    golden(f'{case}.pool', text)
+    validate(text)
+
+
+@pytest.mark.parametrize(('path', 'pooltype', 'settings', 'fragment'), [
+    ('/a', 'dri', {}, "did you mean 'dir'"), ('a', 'dir', {}, 'absolute'), (None, 'dir', {}, 'needs a path'),
+    ('/a', 'dir', {'host': 'x'}, "'host' means nothing"), ('/a', 'netfs', {}, 'needs a host'),
+    ('/a', 'netfs', {'host': 'x', 'target': 'rel'}, 'absolute'),
+    ('/a', 'netfs', {'host': 'x', 'format': 'ext4'}, 'no format'),
+    ('p', 'rbd', {'host': 'x', 'user': 'me'}, 'belong together'), ('p', 'rbd', {'host': 'x:y'}, 'no host with a port'),
+    ('/a\x01', 'dir', {}, 'U+0001')])
+def test_pools_that_can_not_be(path, pooltype, settings, fragment):
+    with pytest.raises(InvalidInput, match=fragment.replace('+', r'\+')):
+        pool_element('lab', path, pooltype, None, settings)
+
+
+def test_thin_pools_of_lvm_are_refused():
+    with pytest.raises(NotSupported, match='thin pool'):
+        pool_element('lab', 'vg0', 'lvm', 'thin', {})
+
+
+def test_pools_of_every_kind_are_made(kvm):
+    for case, (path, pooltype, settings) in POOLS.items():
+        assert kvm.create_pool(case, path, pooltype=pooltype, overrides=settings).ok, case
+        assert kvm.info_pool(case)['status'] == 'running'
+        assert kvm.create_pool(case, path, pooltype=pooltype, overrides=settings)['error'] == 'AlreadyExists'
+    for case in POOLS:
+        assert kvm.delete_pool(case).ok
+    wrong = kvm.create_pool('lab', '/srv/x', overrides={'hots': 'x'})
+    assert wrong['error'] == 'InvalidInput' and 'hots' in wrong['reason']
+    assert 'lab' not in kvm.list_pools()
+
+
+def test_disks_on_ceph_are_refused_before_anything_is_made(kvm):
+    path, pooltype, settings = POOLS['rbd']
+    kvm.create_pool('ceph', path, pooltype=pooltype, overrides=settings).expect()
+    refused = kvm.create('web', **{'cloudinit': False, 'disks': [1], 'start': False, 'pool': 'ceph'})
+    assert refused['error'] == 'NotSupported' and 'Ceph' in refused['reason']
+    assert not kvm.exists('web')
+    kvm.delete_pool('ceph').expect()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Iterator[Kconfig]:
+    (tmp_path / 'config.yml').write_text('here: {type: kvm, url: "test:///default"}\n')
+    with Kconfig('here', settings=Settings(tmp_path)) as config:
+        yield config
+
+
+def opened(config: Kconfig, text: str) -> Plan:
+    return config.open_plan('shop', inputstring=text)
+
+
+def described(config: Kconfig, name: str) -> dict[str, str]:
+    """What libvirt knows of the source and the target of a pool."""
+    root = ElementTree.fromstring(config.k.pool(name).XMLDesc())
+    return {part.tag: ElementTree.canonicalize(ElementTree.tostring(part, encoding='unicode'), strip_text=True)
+            for part in root if part.tag in ('source', 'target')}
+
+
+@pytest.mark.parametrize('case', POOLS)
+def test_a_pool_of_a_plan_is_what_create_pool_makes(config: Kconfig, case: str) -> None:
+    path, pooltype, settings = POOLS[case]
+    config.k.create_pool('lab', path, pooltype=pooltype, overrides=settings).expect()
+    wanted = described(config, 'lab')
+    config.k.delete_pool('lab').expect()
+    entry = {'type': 'pool', 'path': path, 'pooltype': pooltype, **settings}
+    assert opened(config, f'lab: {entry}\nlab-disk: {{type: disk, pool: lab, size: 1}}').create().ok
+    assert described(config, 'lab') == wanted
+    known: dict[str, Any] = dict(config.k.info_pool('lab'))
+    assert 0 < known['available'] <= known['capacity'] and known['status'] == 'running'
+    again = opened(config, f'lab: {entry}').create()
+    assert again.ok and again.changed() == []
+    config.k.delete_disk(None, 'lab-disk', pool='lab').expect()
+    config.k.delete_pool('lab').expect()
+
+
+@pytest.mark.parametrize(('keys', 'fragment'), [
+    ('path: /x, hots: nas', "unknown key of a pool of type dir 'hots'"),
+    ('path: /x, host: nas', "unknown key of a pool of type dir 'host'"),
+    ('path: /x, pooltype: netfs, hots: nas', "'hots', did you mean 'host'"),
+    ('path: vg0, pooltype: lmv', "unknown type of pool 'lmv', did you mean 'lvm'")])
+def test_what_a_pool_can_not_have_is_told_before_anything_is_made(config: Kconfig, keys: str, fragment: str) -> None:
+    with pytest.raises(InvalidInput, match=fragment) as told:
+        opened(config, f'other: {{type: network, cidr: 10.9.0.0/24}}\nlab: {{type: pool, {keys}}}')
+    assert 'shop:2' in str(told.value)
+    assert 'other' not in config.k.list_networks() and 'lab' not in config.k.list_pools()
+
+
+def test_what_kcli_passed_over_is_passed_over_where_its_plans_are(config: Kconfig, tmp_path: Path,
+                                                                  caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / 'kcli_plan.yml'
+    path.write_text('lab: {type: pool, path: /srv/lab, colour: red}\n')
+    with caplog.at_level(logging.WARNING):
+        assert config.open_plan('shop', path).create().ok
+    assert "unknown key of a pool of type dir 'colour'" in caplog.text
+    config.k.delete_pool('lab').expect()
+
+
+def test_a_pool_whose_server_lacks_a_setting_is_not_made(config: Kconfig) -> None:
+    outcome = opened(config, 'lab: {type: pool, path: /export, pooltype: netfs}').create()
+    reason = outcome.failed['pool', 'lab']
+    assert 'needs a host' in reason['reason'] and reason['where'] == 'shop:1'
+    assert 'lab' not in config.k.list_pools()
