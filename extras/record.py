@@ -176,7 +176,8 @@ def main() -> None:
         terminal.picture(target / 'first-vm.svg', 'A first VM')
     finally:
         terminal.close()
-        for words in (('delete', 'vm', '-y', '-f', 'web', 'db'), ('delete', 'network', '-y', 'shop')):  # what a failure left
+        # What a failure left.
+        for words in (('delete', 'vm', '-y', '-f', 'web', 'db'), ('delete', 'network', '-y', 'shop')):
             subprocess.run([sys.executable, '-m', 'kvirt', '-C', 'local', '-q', *words], cwd=ROOT, capture_output=True)
         shutil.rmtree(folder)
 
