@@ -49,7 +49,7 @@ web:
   cmds: [echo open > /etc/motd]
 """
 FIRST = ('kvirt create vm web -i debian12 --wait', 'kvirt list vm', 'kvirt ssh web -- uname -sm',
-         'kvirt create snapshot -n web before', 'kvirt list snapshot web', 'kvirt delete vm -y web')
+         'kvirt create snapshot -n web before', 'kvirt list snapshot web', 'kvirt delete vm -y -f web')
 LIVE = 'kvirt create plan -f shop.yml shop'
 QUICK = 'kvirt create plan -f shop.yml -P wait=false shop'
 AFTER = ('kvirt list plan', 'kvirt list vm', 'kvirt diff plan -f shop.yml -P wait=false shop', 'kvirt delete plan -y shop')
@@ -176,7 +176,8 @@ def main() -> None:
         terminal.picture(target / 'first-vm.svg', 'A first VM')
     finally:
         terminal.close()
-        for words in (('delete', 'vm', '-y', 'web', 'db'), ('delete', 'network', '-y', 'shop')):  # what a failure left
+        # What a failure left.
+        for words in (('delete', 'vm', '-y', '-f', 'web', 'db'), ('delete', 'network', '-y', 'shop')):
             subprocess.run([sys.executable, '-m', 'kvirt', '-C', 'local', '-q', *words], cwd=ROOT, capture_output=True)
         shutil.rmtree(folder)
 
