@@ -27,9 +27,9 @@ GENERIC = ('type', 'enabled', 'client', 'profiles', 'flavors', 'confpools', 'clu
            'vmrules')
 """Keys of a section that are neither an option of a provider nor a keyword of a VM."""
 
-KCLIS = frozenset("""ansible asyncwait bmc_model bmc_password bmc_user confpool containerclient containerengine extra_iso
-    floppy guestid ippool jenkinsmode k8s mailfrom mailserver mailto namepool notify notifycmd notifymethods notifyscript
-    pcidevices planview playbook pushbullettoken redfish_iso reservehost rhnactivationkey rhnorg rhnpassword rhnpool
+KCLIS = frozenset("""ansible asyncwait bmc_model bmc_password bmc_user confpool containerclient containerengine
+    guestid ippool jenkinsmode k8s mailfrom mailserver mailto namepool notify notifycmd notifymethods notifyscript
+    planview playbook pushbullettoken redfish_iso reservehost rhnactivationkey rhnorg rhnpassword rhnpool
     rhnregister rhnserver rhnunregister rhnuser slackchannel slacktoken unplugcd vmrules_strict yamlinventory""".split())  # noqa: SIM905
 """Keys that mean something to kcli in section ``default``, and nothing there to us."""
 
