@@ -18,6 +18,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -228,7 +229,7 @@ class _Sweeper:
         with self._stage.wire.counting() as calls:
             said, ok = self._do(name) if nursery is None else _told(nursery.do(self._deed, name))
         assert ok, f'{self._deed.operation} does not even succeed in peace: {said}'
-        self._whole = _as_any(name, _more(self._stage.left(), before))
+        self._whole = as_any(name, _more(self._stage.left(), before))
         assert self._whole, f'{self._deed.operation} succeeds and makes nothing that left() sees'
         assert self._judged(name, before, True) == [], f'undoing it leaves something: {self._judged(name, before, False)}'
         return calls
@@ -250,7 +251,7 @@ class _Sweeper:
     def _judged(self, name: str, before: list[str], ok: bool) -> list[str]:
         """Return what is wrong with what is there after a run; what succeeded is undone."""
         found = []
-        more = _as_any(name, _more(self._stage.left(), before))
+        more = as_any(name, _more(self._stage.left(), before))
         if ok and more != self._whole:
             found.append(f'it succeeded, and is not whole: {more or "nothing"} instead of {self._whole}')
         if ok:
@@ -266,7 +267,7 @@ class _Sweeper:
         with self._stage.connect() as provider:
             orphans = [orphan['name'] for orphan in provider.list_orphans()]
             named = [line for line in more if any(orphan in line for orphan in orphans)]
-            if _as_any(name, more) == self._whole and not named:
+            if as_any(name, more) == self._whole and not named:
                 return self._judged(name, before, True)
             found = [f'list_orphans does not name what is left: {line}' for line in more if line not in named]
             deleted = provider.delete_orphans()
@@ -370,9 +371,13 @@ def _more(now: Iterable[str], before: Iterable[str]) -> list[str]:
     return sorted((Counter(now) - Counter(before)).elements())
 
 
-def _as_any(name: str, lines: Iterable[str]) -> list[str]:
-    """Return *lines* with the name of a run taken out, so that two runs can be compared."""
-    return sorted(line.replace(name, '<name>') for line in lines)
+def as_any(name: str, lines: Iterable[str]) -> list[str]:
+    """Return *lines* with the name of a run taken out, so that two runs can be compared.
+
+    Its volumes are numbered: of two at once, the one that wins may find a number held for a moment by the one that loses.
+    """
+    return sorted(re.sub(rf'{re.escape(name)}(-\d+)?', lambda match: '<name>-N' if match[1] else '<name>', line)
+                  for line in lines)
 
 
 def _told(result: Result | None) -> tuple[str, bool]:

@@ -17,6 +17,7 @@ from kvirt.testing.sweep import (
     Deed,
     Outcome,
     Stage,
+    as_any,
     faults,
     kills,
     race,
@@ -136,6 +137,13 @@ def test_of_two_at_once_one_wins(place: Place) -> None:
     assert not faults(race(place.stage()))
     outcomes = race(place.stage('never looks again'), times=1)
     assert '2 of two that were started at once succeeded' in report(outcomes)
+
+
+def test_which_number_a_volume_got_does_not_matter_but_how_many_there_are() -> None:
+    whole = as_any('sweep-3', ['servers sweep-3', 'volumes sweep-3-1 of sweep-3'])
+    assert as_any('sweep-7', ['servers sweep-7', 'volumes sweep-7-2 of sweep-7']) == whole
+    assert as_any('sweep-7', ['servers sweep-7', *(f'volumes sweep-7-{each} of sweep-7' for each in '12')]) != whole
+    assert as_any('sweep-7', ['servers sweep-7', 'volumes sweep-7-1 of sweep-77']) != whole
 
 
 def test_a_storm_breaks_every_so_many_calls_and_ends(place: Place) -> None:
