@@ -15,7 +15,7 @@ from kvirt.spec import VmSpec
 from .conftest import IMAGE, Leftovers
 from .test_guest import kvirt
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('boot')]  # more guests at once would starve each other here
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('boot')]  # guests one by one on this worker
 
 PLANS = Path(__file__).parents[2] / 'plans'
 

@@ -17,7 +17,7 @@ from kvirt.spec import VmSpec
 from .conftest import IMAGE, Leftovers
 from .test_guest import kvirt
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('boot')]  # more guests at once would starve each other here
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('boot_2')]  # guests one by one on this worker
 
 PLAN = """\
 parameters: {prefix: x, image: x, left: x, right: x, apart: x}
