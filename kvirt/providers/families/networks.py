@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
@@ -194,8 +195,13 @@ def check_overlap(name: str, cidr: str, known: Iterable[tuple[str, str]]) -> Non
 
 def free_range(taken: Iterable[str], prefix: int) -> units.Network:
     """Return the first range with this *prefix* of 10.0.0.0/8 that overlaps none that is *taken*. Conflict."""
-    known = [units.network(each) for each in taken]
-    for wanted in _PRIVATE.subnets(new_prefix=prefix):
-        if not any(wanted.overlaps(each) for each in known):
-            return wanted
+    known = sorted((int(each.network_address), int(each.broadcast_address))
+                   for each in map(units.network, taken) if each.version == 4)
+    size, start = 2 ** (32 - prefix), int(_PRIVATE.network_address)
+    for first, last in known:
+        if first >= start + size:
+            break
+        start = max(start, -(-(last + 1) // size) * size)  # the first one of this size behind it
+    if start + size - 1 <= int(_PRIVATE.broadcast_address):
+        return ipaddress.ip_network((start, prefix))
     raise Conflict('no range of addresses is free', hint='Give a cidr')

@@ -106,6 +106,18 @@ def test_a_range_that_is_free_overlaps_nothing(taken: list[tuple[int, int]], pre
         return
     assert found.prefixlen == prefix
     check_overlap('new', str(found), [('old', each) for each in known])
+    before = int(found.network_address) - found.num_addresses
+    if before >= 0x0a000000:
+        with pytest.raises(Conflict):  # it is the first one
+            check_overlap('new', f'{ipaddress.ip_address(before)}/{prefix}', [('old', each) for each in known])
+
+
+def test_a_range_is_found_beside_large_ones_and_none_where_all_is_taken() -> None:
+    assert str(free_range(['10.0.0.0/9', 'fd00::/8', '192.168.0.0/16'], 28)) == '10.128.0.0/28'
+    assert str(free_range(['10.0.0.0/24', '10.0.2.0/24'], 24)) == '10.0.1.0/24'
+    assert str(free_range(['10.0.0.0/30'], 16)) == '10.1.0.0/16'
+    with pytest.raises(Conflict, match='no range of addresses is free'):
+        free_range(['10.0.0.0/8'], 24)
 
 
 def test_an_overlap_names_both() -> None:
