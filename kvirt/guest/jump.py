@@ -74,6 +74,16 @@ class Jump:
         way = shlex.join(self.words('-W', there)).replace('%', '%%').replace(there.replace('%', '%%'), there)
         return ['-o', f'ProxyCommand={way}']
 
+    def complaint(self) -> str:
+        """Return what ssh writes when it reaches the host and asks nobody for anything; nothing when it gets there."""
+        import subprocess
+        words = [*self.words('-T', '-o', 'BatchMode=yes'), 'true']
+        try:
+            return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                  text=True, errors='replace', timeout=2 * CONNECT).stderr
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f'ssh: {error}'
+
     def program(self, folder: Path) -> Path:
         """Return a program in *folder* that is ssh with these options, for who can only name a program."""
         from kvirt.yamlfile import write_private

@@ -183,11 +183,14 @@ def other_key(folder: Path) -> Path:
 
 
 def test_who_is_not_who_they_should_be_is_refused(home: Path, far: RemoteHost, tmp_path: Path) -> None:
-    changed, unknown = tmp_path / 'changed', tmp_path / 'unknown'
-    changed.write_text(f'{far.address} {HostKey.generate().public}\n')
+    changed, unknown, long = tmp_path / 'changed', tmp_path / 'unknown', tmp_path / ('so-' * 80) / 'long'
+    long.parent.mkdir()
+    for file in (changed, long):
+        file.write_text(f'{far.address} {HostKey.generate().public}\n')
     unknown.touch()
     wrong = other_key(tmp_path)
     cases = {'changed': ({'known_hosts': str(changed)}, f'another ssh host key than the one in {changed}:1'),
+             'wordy': ({'known_hosts': str(long)}, f'another ssh host key than the one in {long}:1'),
              'unknown': ({'known_hosts': str(unknown)}, f'the ssh host key of {far.address} is not known'),
              'key': ({'keyfile': str(wrong)}, f'{far.address} lets nobody in by ssh: root@{far.address}: Permission'),
              'user': ({'user': 'daemon'}, 'Permission denied'), 'port': ({'port': 2}, 'port 2: Connection refused'),

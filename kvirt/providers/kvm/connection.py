@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
+import os
 import queue
 import threading
 import xml.etree.ElementTree as ET
@@ -214,6 +216,8 @@ class Connection(Kbase):
         if self.jump is not None and text.startswith('Cannot recv data: '):  # what follows is what ssh wrote
             from kvirt.guest.jump import refusal
             said = text.removeprefix('Cannot recv data: ').removesuffix(': Connection reset by peer')
+            if said == os.strerror(errno.EOVERFLOW):  # of more than a kilobyte libvirt tells nothing
+                said = self.jump.complaint()
             return refusal(self.jump.host, said)
         return errors.Unavailable(_reason(text))
 
