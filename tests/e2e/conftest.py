@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import xml.etree.ElementTree as ET
@@ -13,9 +14,11 @@ import libvirt
 import pytest
 
 from kvirt.config import Kconfig
+from kvirt.errors import TimedOut
 from kvirt.providers.kvm import Kvirt
 from kvirt.providers.kvm.lookup import still_there
 from kvirt.settings import Settings
+from kvirt.wait import until
 
 URI = os.environ.get('KVIRT_TEST_URI', 'qemu:///system')
 IMAGE = os.environ.get('KVIRT_TEST_IMAGE', 'debian12')
@@ -46,10 +49,15 @@ class Leftovers:
         found |= {f'network {each.name()}' for each in self.conn.listAllNetworks()}
         # Pools and networks of others come and go meanwhile.
         found = found.union(*still_there(self.conn.listAllStoragePools(), self._in_pool))
+        with contextlib.suppress(TimedOut):  # a server lists what was given back for a moment longer
+            until(lambda: not self._leases(prefix), what='an end of leases', timeout=2, interval=0.1)
+        return {each for each in found if each.partition(' ')[2].startswith(prefix)} | self._leases(prefix)
+
+    def _leases(self, prefix: str) -> set[str]:
         networks = self.conn.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
-        for leases in still_there(networks, lambda network: network.DHCPLeases()):
-            found |= {f"lease {lease.get('hostname') or ''}" for lease in leases}
-        return {each for each in found if each.partition(' ')[2].startswith(prefix)}
+        names = {lease.get('hostname') or '' for leases in still_there(networks, lambda network: network.DHCPLeases())
+                 for lease in leases}
+        return {f'lease {name}' for name in names if name.startswith(prefix)}
 
     @staticmethod
     def _in_pool(pool: libvirt.virStoragePool) -> set[str]:
