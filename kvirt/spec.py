@@ -253,7 +253,7 @@ class VmSpec(msgspec.Struct, frozen=True, kw_only=True):
     cpumodel: Annotated[str, doc('hardware', 'CPU model: host-model, host-passthrough, or a named one')] = 'host-model'
     cpuflags: Annotated[tuple[CpuFlag, ...], doc('hardware', 'CPU features: a name, or name and policy', flags)] = ()
     cpupinning: Annotated[tuple[CpuPin, ...], doc('hardware', 'Which host CPUs virtual CPUs run on', pins)] = ()
-    cpuhotplug: Annotated[bool, doc('hardware', 'Allow CPUs to be added while running, up to 64')] = False
+    cpuhotplug: Annotated[bool, doc('hardware', 'Allow CPUs to be added while running, up to 64, and taken away')] = False
     memoryhotplug: Annotated[bool, doc('hardware', 'Allow memory to be added while running')] = False
     numamode: Annotated[Literal['strict', 'interleave', 'preferred'] | None, doc('hardware', 'NUMA policy of memory')] = None
     numa: Annotated[tuple[NumaCell, ...], doc('hardware', 'NUMA nodes of the guest', cells)] = ()

@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import queue
+import re
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_FROM_QEMU = r'(?m)^\d{4}-\d\d-\d\dT[\d:.]+Z qemu-system-\w+: (?:-device \S+: )?'
 _LOCAL_HOSTS = ('', '127.0.0.1', 'localhost', '::1')
 KEEPALIVE = (5, 5)  # seconds between probes of a remote connection, and how many may stay unanswered
 _PATIENCE = 60.0
@@ -96,7 +98,7 @@ def jump_of(uri: str, known_hosts: str | None) -> Jump | None:
 
 def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
     """Return what an error of libvirt means."""
-    code, text = error.get_error_code(), (error.get_error_message() or str(error)).strip()
+    code, text = error.get_error_code(), _words(error)
     kind = _MEANING.get(code, errors.KvirtError)
     if 'already exists with uuid' in text or 'already exists' in text:
         kind = errors.AlreadyExists
@@ -106,7 +108,19 @@ def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
         kind = errors.Unauthorized
     elif 'is already in use' in text or 'is in use' in text or 'in the process of unplug' in text:
         kind = errors.Conflict
-    return kind(f'libvirt: {text[:1].lower()}{text[1:]}')
+    return kind(f"libvirt: {text if text[:4].isupper() else text[:1].lower() + text[1:]}")
+
+
+def _words(error: libvirt.libvirtError) -> str:
+    """Return what an error of libvirt says, without the command lines, times and places in it that help nobody."""
+    text = (error.get_error_message() or str(error)).strip().removeprefix('internal error: ')
+    ended = re.match(r'Child process \((?:\S*/)?(\S+).*?\) unexpected (?:exit status|fatal signal) \d+: (.+)', text,
+                     re.DOTALL)
+    if ended:
+        return ended[2] if ended[2].startswith(ended[1]) else f'{ended[1]}: {ended[2]}'
+    ended = re.match(r'(?:process exited while connecting to monitor|qemu unexpectedly closed the monitor): (.+)', text,
+                     re.DOTALL)
+    return f"QEMU ended at once: {re.sub(_FROM_QEMU, '', ended[1])}" if ended else text
 
 
 class EventLoop:

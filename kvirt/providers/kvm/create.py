@@ -305,7 +305,7 @@ class Create(Reservations, Images, Host):
         native = self.domain_of(name)
         taken = native.listAllSnapshots(0)
         if taken and not snapshots:
-            raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
+            raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or with the VM: --force')
         if taken and self.owned(self.persistent(native))[1]:
             for snapshot in taken:
                 snapshot.delete(0)  # a disk that outlives the VM is not to carry what nobody can reach any more

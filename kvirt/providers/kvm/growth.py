@@ -122,7 +122,7 @@ class Growth(Snapshots):
         return self._use_cpus(native, numcpus) if numcpus > had else None
 
     def _unplug_cpus(self, native: libvirt.virDomain, numcpus: int) -> None:
-        """Take CPUs away. Conflict when they were not added while it ran, or the guest keeps them."""
+        """Take CPUs away. Conflict when they are fixed, the guest keeps them, or libvirt is not told that they are gone."""
         try:
             native.setVcpusFlags(numcpus, _LIVE)
         except libvirt.libvirtError as error:
@@ -134,8 +134,12 @@ class Growth(Snapshots):
                 if code == libvirt.VIR_ERR_OPERATION_TIMEOUT:  # libvirt waits for five seconds; a busy guest takes longer
                     until(lambda: native.vcpusFlags(_LIVE) <= numcpus, what='its CPUs', timeout=self.let_go_seconds)
                     return
-            raise Conflict(f'VM {native.name()} is running and does not let go of its CPUs',
-                           hint='Stop it first; only CPUs that were added while it ran can be taken away') from None
+            seen = self._cpus(native)
+            if seen is not None and len(seen[0]) <= numcpus:  # so it is with QEMU 7.2
+                raise Conflict(f'the guest of VM {native.name()} let go of its CPUs, and QEMU has not told libvirt, as '
+                               'happens where it emulates', hint='Stop it first') from None
+            raise Conflict(f'VM {native.name()} is running and does not let go of its CPUs', hint='Stop it first; those '
+                           'it was born with can be taken away only if it was made with cpuhotplug') from None
 
     def _use_cpus(self, native: libvirt.virDomain, numcpus: int) -> Mapping[str, Any] | None:
         """Have a guest use the CPUs that it was given."""

@@ -6,10 +6,11 @@ import itertools
 import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 from xml.etree.ElementTree import Element
 
 from kvirt.errors import InvalidInput, NotSupported
+from kvirt.names import did_you_mean
 from kvirt.providers.kvm.domain.element import add
 from kvirt.providers.kvm.domain.host import Host
 from kvirt.spec import Bus
@@ -83,6 +84,9 @@ def with_bus(disk: Disk, host: Host) -> Disk:
     if disk.bus is None:
         return replace(disk, bus=cdrom_bus(host) if disk.device == 'cdrom' else 'virtio')
     bus = 'sata' if disk.bus == 'ssd' else disk.bus
+    if bus not in (*get_args(Bus), 'fdc'):
+        raise InvalidInput(f"'{bus}' is no interface of a disk{did_you_mean(bus, get_args(Bus))}",
+                           hint=f"Use {', '.join(get_args(Bus))}")
     if bus not in host.disk_buses:
         what = {'nvme': 'NVMe'}.get(bus, bus.upper())
         raise NotSupported(f'libvirt on this hypervisor has no {what} disks for {host.machine or host.arch}',

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 
 from kvirt.errors import InvalidInput
 from kvirt.providers.kvm.domain import journal, metadata
+from kvirt.providers.kvm.domain.cpu import SHRINKING_CPUS, removable
 from kvirt.providers.kvm.domain.disks import cdrom, disk_element, next_target
 from kvirt.providers.kvm.domain.element import add, parse, to_text
 from kvirt.providers.kvm.domain.host import Host
@@ -24,9 +25,12 @@ def with_cpus(xml: str, count: int) -> str:
     """
     domain = parse(xml)
     vcpu = _get(domain, 'vcpu')
-    _drop(domain, 'vcpus')  # which CPUs are plugged: libvirt decides anew
+    listed = domain.find('vcpus') is not None
+    _drop(domain, 'vcpus')
     if vcpu.get('current') and count <= int(vcpu.text or 0):
         vcpu.set('current', str(count))
+        if listed and _get(domain, 'os/type').get('arch') in SHRINKING_CPUS:
+            domain.append(removable(count))
         return to_text(domain)
     vcpu.text = str(count)
     vcpu.attrib.pop('current', None)

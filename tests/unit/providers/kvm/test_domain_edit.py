@@ -37,11 +37,20 @@ def test_cpus() -> None:
 
 
 def test_cpus_below_the_ceiling_keep_it() -> None:
-    xml = text({'cpuhotplug': True}).replace('<os>', "<vcpus><vcpu id='0' enabled='yes'/></vcpus><os>")
+    xml = text({'cpuhotplug': True})
     view = read(domain.with_cpus(xml, 7))
     assert (view.numcpus, view.max_cpus) == (7, 64)
-    assert domain.parse(domain.with_cpus(xml, 7)).find('vcpus') is None
     assert read(domain.with_cpus(xml, 70)).max_cpus == 70
+
+
+def test_cpus_that_can_be_taken_away_are_all_but_the_first() -> None:
+    born = domain.parse(text({'cpuhotplug': True}))
+    for changed, count in ((domain.with_cpus(domain.to_text(born), 3), 3), (domain.with_cpus(domain.to_text(born), 1), 1)):
+        [vcpus] = domain.parse(changed).iter('vcpus')
+        assert [cpu.get('hotpluggable') for cpu in vcpus] == ['no', *['yes'] * (count - 1)]
+    assert domain.parse(domain.with_cpus(domain.to_text(born), 70)).find('vcpus') is None
+    other = domain.to_text(born).replace('arch="x86_64"', 'arch="ppc64le"')
+    assert domain.parse(domain.with_cpus(other, 3)).find('vcpus') is None  # there whole cores go, and libvirt knows them
 
 
 def test_cpus_keep_the_layout_of_a_socket() -> None:

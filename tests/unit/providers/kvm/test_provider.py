@@ -96,6 +96,22 @@ def test_every_error_of_libvirt_has_a_meaning(kvm):
     assert kvm.translate(KeyError('a bug')) is None
 
 
+@pytest.mark.parametrize(('said', 'told'), [
+    ('internal error: Unknown CPU model Nehelem', 'unknown CPU model Nehelem'),
+    ('internal error: Child process (tc qdisc add dev virbr1 parent 1:2) unexpected exit status 2: Error: Unknown.',
+     'tc: Error: Unknown.'),
+    ('internal error: Child process (/usr/bin/qemu-img create -o size(1) /x) unexpected exit status 1: qemu-img: /x: no',
+     'qemu-img: /x: no'),
+    ('internal error: qemu unexpectedly closed the monitor: 2026-11-22T01:44:39.154196Z qemu-system-x86_64: -device '
+     '{"driver":"e1001"}: \'e1001\' is no device', "QEMU ended at once: 'e1001' is no device"),
+    ('internal error: process exited while connecting to monitor: 2026-11-22T01:44:39.154196Z qemu-system-s390x: first\n'
+     '2026-11-22T01:44:39.154196Z qemu-system-s390x: second', 'QEMU ended at once: first\nsecond')])
+def test_what_libvirt_says_is_told_without_its_commands_and_times(said, told):
+    error = libvirt.libvirtError('')
+    error.err = (libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_QEMU, said, 2, said, None, None, -1, -1)
+    assert str(meaning(error)) == f'libvirt: {told}'
+
+
 def test_what_the_host_has_in_use(kvm):
     before = kvm.info_host()
     assert kvm.create('web', **BARE, memory=128, numcpus=2, start=False).ok
