@@ -217,6 +217,26 @@ def test_a_seed_that_can_not_be_made_leaves_no_vm(kvm, monkeypatch):
     assert not kvm.disk_exists('default-pool', 'seedless_0.img')
 
 
+def test_a_vm_that_goes_away_while_all_are_counted_hides_no_other(kvm, monkeypatch):
+    for name in ('brief', 'lasting'):
+        kvm.create(name, **BARE).expect()
+    conn, brief = kvm.libvirt, kvm.libvirt.lookupByName('brief')
+    listed = conn.listAllDomains(0)
+
+    def gone(*flags):
+        """Fail as libvirt does when a VM is undefined after it was listed, and before it was looked at."""
+        kvm.delete('brief').expect()
+        monkeypatch.setattr(conn, 'listAllDomains', lambda flags: listed)
+        return brief.state()
+
+    monkeypatch.setattr(conn, 'getAllDomainStats', gone)
+    assert [row['name'] for row in kvm.list()] == ['lasting', 'test']
+    monkeypatch.setattr(conn, 'getAllDomainStats', lambda *flags: brief.state())
+    assert kvm.info_host()['vms'] == 2
+    monkeypatch.undo()
+    assert [row['name'] for row in kvm.list()] == ['lasting', 'test']
+
+
 def test_a_network_that_goes_away_while_all_are_listed_is_left_out(kvm, monkeypatch):
     kvm.create_network('brief', cidr='10.9.0.0/24', domain='brief.test').expect()
     listed = kvm.libvirt.listAllNetworks(0)
