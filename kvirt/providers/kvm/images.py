@@ -15,7 +15,6 @@ from kvirt.base import waits
 from kvirt.base.images import Progress
 from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported, OutOfCapacity
 from kvirt.names import did_you_mean, safe_name
-from kvirt.providers.families import diskfile
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.lookup import still_there
 from kvirt.providers.kvm.storage import GIB, Storage, is_iso, ours_by_name, volume_element
@@ -50,11 +49,10 @@ class Images(Storage):
         raise NotFound(f"image '{image}' does not exist on {self.uri}{likely}", hint=hint)
 
     def _names_of(self, image: str) -> list[str]:
-        from kvirt.download import file_name
         if image.startswith('/'):
             return [image]
         known = well_known(image, self.arch)
-        return [image + suffix for suffix in _SUFFIXES] + ([known.file or file_name(known.url)] if known else [])
+        return [image + suffix for suffix in _SUFFIXES] + ([known.file] if known else [])
 
     def iso_path(self, iso: str, what: str = 'ISO') -> str:
         """Return the path of an image for a drive: a volume of a pool, or an absolute path on the host. NotFound."""
@@ -124,6 +122,7 @@ class Images(Storage):
 
     def _send(self, pool: libvirt.virStoragePool, content: Path, final: str, progress: Progress | None, undo: Undo) -> None:
         """Send *content* through libvirt, for pools that this process can't write to."""
+        from kvirt.providers.families import diskfile  # not for a list of VMs, nor to make one
         part, length = f'.{final}.part', content.stat().st_size
         self._need_room(pool, f'image {final}', length)
         self.remove_volume(pool.name(), part)  # of one that was killed

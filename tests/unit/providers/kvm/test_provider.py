@@ -9,6 +9,7 @@ import libvirt
 import pytest
 
 from kvirt.errors import InvalidInput, NotFound, Unavailable
+from kvirt.guest.guest import Guest
 from kvirt.guest.jump import Jump
 from kvirt.providers.kvm import Kvirt, domain
 from kvirt.providers.kvm.connection import KvmOptions, jump_of, meaning, uri_of
@@ -220,6 +221,36 @@ def test_libvirt_lacks_what_it_has_no_notion_of_and_nothing_else():
                                             ('web.img', False), ('_0.img', False)])
 def test_names_of_disks(name, ours):
     assert ours_by_name(name) is ours
+
+
+def test_a_seed_that_can_not_be_made_leaves_no_vm(kvm, monkeypatch):
+    def fail(guest, macs, instance_id):
+        raise InvalidInput('no seed today')
+    monkeypatch.setattr(Guest, 'seed', fail)
+    failed = kvm.create('seedless', **{**BARE, 'cloudinit': True, 'nokeys': True})
+    assert (failed['result'], failed['reason']) == ('failure', 'no seed today')
+    assert [row['name'] for row in kvm.list()] == ['test']
+    assert not kvm.disk_exists('default-pool', 'seedless_0.img')
+
+
+def test_a_vm_that_goes_away_while_all_are_counted_hides_no_other(kvm, monkeypatch):
+    for name in ('brief', 'lasting'):
+        kvm.create(name, **BARE).expect()
+    conn, brief = kvm.libvirt, kvm.libvirt.lookupByName('brief')
+    listed = conn.listAllDomains(0)
+
+    def gone(*flags):
+        """Fail as libvirt does when a VM is undefined after it was listed, and before it was looked at."""
+        kvm.delete('brief').expect()
+        monkeypatch.setattr(conn, 'listAllDomains', lambda flags: listed)
+        return brief.state()
+
+    monkeypatch.setattr(conn, 'getAllDomainStats', gone)
+    assert [row['name'] for row in kvm.list()] == ['lasting', 'test']
+    monkeypatch.setattr(conn, 'getAllDomainStats', lambda *flags: brief.state())
+    assert kvm.info_host()['vms'] == 2
+    monkeypatch.undo()
+    assert [row['name'] for row in kvm.list()] == ['lasting', 'test']
 
 
 def test_a_network_that_goes_away_while_all_are_listed_is_left_out(kvm, monkeypatch):
