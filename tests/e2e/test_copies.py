@@ -10,7 +10,7 @@ import pytest
 
 from kvirt.providers.kvm import Kvirt
 from kvirt.providers.kvm.domain import JOURNAL_PREFIX, JOURNAL_URI
-from kvirt.providers.kvm.storage import below
+from kvirt.providers.kvm.volumes import below
 
 pytestmark = pytest.mark.e2e
 

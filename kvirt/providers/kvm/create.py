@@ -28,7 +28,7 @@ from kvirt.providers.kvm.domain import Disk, Domain, Journal, Nic, random_mac
 from kvirt.providers.kvm.host import Host
 from kvirt.providers.kvm.images import Images
 from kvirt.providers.kvm.reservations import FIELD, Reservations, text_of
-from kvirt.providers.kvm.storage import below, clone_size, volume_format
+from kvirt.providers.kvm.volumes import below, clone_size, volume_format
 from kvirt.spec import DiskSpec, NetSpec, VmSpec
 from kvirt.undo import Undo
 

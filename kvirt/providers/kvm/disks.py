@@ -14,7 +14,7 @@ from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.create import Create
 from kvirt.providers.kvm.domain import Disk, DiskView, Domain
-from kvirt.providers.kvm.storage import GIB, clone_size, volume_format
+from kvirt.providers.kvm.volumes import GIB, clone_size, volume_format
 from kvirt.spec import Bus, Cache
 from kvirt.undo import Undo
 

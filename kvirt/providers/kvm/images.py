@@ -17,7 +17,8 @@ from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported, OutOfC
 from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.lookup import still_there
-from kvirt.providers.kvm.storage import GIB, Storage, is_iso, ours_by_name, volume_element
+from kvirt.providers.kvm.storage import Storage, is_iso, ours_by_name
+from kvirt.providers.kvm.volumes import GIB, volume_element
 from kvirt.space import shown
 from kvirt.undo import Undo
 

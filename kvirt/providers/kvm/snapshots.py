@@ -20,7 +20,7 @@ from kvirt.names import did_you_mean
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.create import Create
 from kvirt.providers.kvm.domain import DiskView, Domain
-from kvirt.providers.kvm.storage import below
+from kvirt.providers.kvm.volumes import below
 from kvirt.undo import Undo
 
 _INTERNAL = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE

@@ -19,7 +19,7 @@ from kvirt.providers.kvm.growth import Growth
 from kvirt.providers.kvm.lookup import Counters, state_of
 from kvirt.providers.kvm.mapping import NATIVE, status_of
 from kvirt.providers.kvm.reservations import FIELD, renamed_text
-from kvirt.providers.kvm.storage import GIB
+from kvirt.providers.kvm.volumes import GIB
 from kvirt.shapes import DiskShape, NicShape, Status, VmInfo, VmRow
 from kvirt.undo import Undo
 
