@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import queue
+import re
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -47,6 +48,18 @@ _MEANING: dict[int, type[errors.KvirtError]] = {
     libvirt.VIR_ERR_OPERATION_TIMEOUT: errors.TimedOut,
     libvirt.VIR_ERR_OPERATION_ABORTED: errors.Cancelled,
 }
+_SAID: tuple[tuple[str, type[errors.KvirtError], str | None], ...] = (
+    ('insufficient free space', errors.OutOfCapacity, 'Make room in the volume group'),
+    ('cannot find logical volume group', errors.NotFound, 'Make it on the host first: vgcreate'),
+    ('storage pool does not support vol', errors.NotSupported,
+     'Its disks are what its server offers: they are attached with existing'),
+    ('add bridge .* not supported', errors.NotSupported,
+     'For a bridge of Open vSwitch make a network with ovs: true'))
+"""What libvirt says under a code that is too general: its words, their meaning, and the next step."""
+
+_CHILD = re.compile(r'internal error: Child process \((?P<program>\S+).*?\) unexpected exit status \d+: (?P<said>.+)',
+                    re.DOTALL)
+"""What libvirt says of a program that it ran."""
 
 
 class KvmOptions(Options, frozen=True, kw_only=True):
@@ -106,7 +119,15 @@ def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
         kind = errors.Unauthorized
     elif 'is already in use' in text or 'is in use' in text or 'in the process of unplug' in text:
         kind = errors.Conflict
-    return kind(f'libvirt: {text[:1].lower()}{text[1:]}')
+    hint = None
+    for words, means, step in _SAID:
+        if re.search(words, text):
+            kind, hint = means, step
+    child = _CHILD.match(text)  # a program that libvirt ran, which says more than libvirt does
+    if child:
+        program, said = Path(child['program']).name, ' '.join(child['said'].split()).rstrip('.')
+        return kind(said if said.startswith(program) else f'{program}: {said}', hint=hint)
+    return kind(f'libvirt: {text[:1].lower()}{text[1:]}', hint=hint)
 
 
 class EventLoop:

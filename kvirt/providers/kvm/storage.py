@@ -8,7 +8,6 @@ import logging
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import libvirt
@@ -84,10 +83,14 @@ class Storage(Lookup):
     def refresh_all(self) -> None:
         """Read all pools anew. One that can't be read, since its folder or server is gone, is no obstacle to the others."""
         for pool in self.pools():
-            try:
-                self.refresh(pool)
-            except libvirt.libvirtError as error:
-                log.warning('pool %s can not be read: %s', pool.name(), error.get_error_message())
+            self.refresh_told(pool)
+
+    def refresh_told(self, pool: libvirt.virStoragePool) -> None:
+        """Read a pool anew. That it can't be read is told, and no more."""
+        try:
+            self.refresh(pool)
+        except libvirt.libvirtError as error:
+            log.warning('pool %s can not be read: %s', pool.name(), error.get_error_message())
 
     @staticmethod
     def refresh(pool: libvirt.virStoragePool) -> None:
@@ -329,7 +332,7 @@ class Storage(Lookup):
                                    hint=f"Install libvirt-daemon-driver-storage-{root.get('type')} there") from None
             raise
         folder = root.get('type') in pools.BUILT
-        new = folder and not self.remote and self._absent(root.findtext('target/path') or '/')
+        new = folder and not self.remote and pools.absent(root.findtext('target/path') or '/')
         try:
             if folder:
                 pool.build(0)
@@ -343,17 +346,6 @@ class Storage(Lookup):
                     pool.delete(0)
             pool.undefine()
             raise
-
-    @staticmethod
-    def _absent(path: str) -> bool:
-        """Tell if a path of this machine is not there; what may not be looked at may well be."""
-        try:
-            Path(path).lstat()
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
-        return False
 
     def _no_such_pool(self, name: str) -> None:
         if name in self._list_pools():
@@ -388,6 +380,8 @@ class Storage(Lookup):
                 return {}
             raise
         root = ET.fromstring(pool.XMLDesc())
+        if pool.isActive():
+            self.refresh_told(pool)  # what others take from a volume group or a file system libvirt does not hear of
         state, capacity, _, available = pool.info()
         shape: PoolShape = {'name': name, 'type': root.get('type', ''), 'status': _POOL_STATUS.get(state, 'unknown'),
                             'capacity': round(capacity / GIB, 2), 'available': round(available / GIB, 2)}

@@ -96,6 +96,28 @@ def test_every_error_of_libvirt_has_a_meaning(kvm):
     assert kvm.translate(KeyError('a bug')) is None
 
 
+@pytest.mark.parametrize(('said', 'kind', 'told'), [
+    ('internal error: Child process (/sbin/lvcreate --name web_0.img -L 1048576K vg0 --yes) unexpected exit status 5:   '
+     'Volume group "vg0" has insufficient free space (255 extents): 256 required.\n', 'OutOfCapacity',
+     'lvcreate: Volume group "vg0" has insufficient free space (255 extents): 256 required. Make room in the volume group'),
+    ('internal error: Child process (/usr/bin/mount -t nfs nas:/none /srv) unexpected exit status 32: mount.nfs: access '
+     'denied by server while mounting nas:/none\n', 'KvirtError',
+     'mount.nfs: access denied by server while mounting nas:/none'),
+    ('internal error: Child process (/sbin/iscsiadm --login) unexpected exit status 19: iscsiadm: Could not login.\n'
+     'iscsiadm: initiator reported error (19)\n', 'KvirtError',
+     'iscsiadm: Could not login. iscsiadm: initiator reported error (19)'),
+    ('this function is not supported by the connection driver: storage pool does not support volume creation',
+     'NotSupported', 'libvirt: this function is not supported by the connection driver: storage pool does not support '
+     'volume creation. Its disks are what its server offers: they are attached with existing'),
+    ('Unable to add bridge ovsbr0 port vnet3: Operation not supported', 'NotSupported', 'libvirt: unable to add bridge '
+     'ovsbr0 port vnet3: Operation not supported. For a bridge of Open vSwitch make a network with ovs: true'),
+    ("unsupported configuration: cannot find logical volume group name 'none'", 'NotFound', 'libvirt: unsupported '
+     "configuration: cannot find logical volume group name 'none'. Make it on the host first: vgcreate")])
+def test_what_libvirt_says_is_told_in_one_line_with_its_meaning(said, kind, told):
+    error = meaning(libvirt.libvirtError(said))
+    assert (type(error).__name__, str(error)) == (kind, told)
+
+
 def test_what_the_host_has_in_use(kvm):
     before = kvm.info_host()
     assert kvm.create('web', **BARE, memory=128, numcpus=2, start=False).ok
