@@ -49,6 +49,19 @@ _MEANING: dict[int, type[errors.KvirtError]] = {
     libvirt.VIR_ERR_OPERATION_TIMEOUT: errors.TimedOut,
     libvirt.VIR_ERR_OPERATION_ABORTED: errors.Cancelled,
 }
+_SAID: tuple[tuple[str, type[errors.KvirtError], str | None], ...] = (
+    ('insufficient free space', errors.OutOfCapacity, 'Make room in the volume group'),
+    ('cannot find logical volume group', errors.NotFound, 'Make it on the host first: vgcreate'),
+    ('storage pool does not support vol', errors.NotSupported,
+     'Its disks are what its server offers: they are attached with existing'),
+    ('qdisc kind is unknown', errors.NotSupported, "The host's kernel can not shape traffic: do without bandwidth"),
+    ('add bridge .* not supported', errors.NotSupported,
+     'For a bridge of Open vSwitch make a network with ovs: true'))
+"""What libvirt says under a code that is too general: its words, their meaning, and the next step."""
+
+_CHILD = re.compile(r'Child process \((?P<program>\S+).*?\) unexpected (?:exit status|fatal signal) \d+: (?P<said>.+)',
+                    re.DOTALL)
+"""What libvirt says of a program that it ran."""
 
 
 class KvmOptions(Options, frozen=True, kw_only=True):
@@ -108,16 +121,20 @@ def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
         kind = errors.Unauthorized
     elif 'is already in use' in text or 'is in use' in text or 'in the process of unplug' in text:
         kind = errors.Conflict
-    return kind(f"libvirt: {text if text[:4].isupper() else text[:1].lower() + text[1:]}")
+    hint = None
+    for words, means, step in _SAID:
+        if re.search(words, text):
+            kind, hint = means, step
+    child = _CHILD.match(text)  # a program that libvirt ran, which says more than libvirt does
+    if child:
+        program, said = Path(child['program']).name, ' '.join(child['said'].split()).rstrip('.')
+        return kind(said if said.startswith(program) else f'{program}: {said}', hint=hint)
+    return kind(f"libvirt: {text if text[:4].isupper() else text[:1].lower() + text[1:]}", hint=hint)
 
 
 def _words(error: libvirt.libvirtError) -> str:
-    """Return what an error of libvirt says, without the command lines, times and places in it that help nobody."""
+    """Return what an error of libvirt says, and what QEMU says in it without times and the arguments that it was given."""
     text = (error.get_error_message() or str(error)).strip().removeprefix('internal error: ')
-    ended = re.match(r'Child process \((?:\S*/)?(\S+).*?\) unexpected (?:exit status|fatal signal) \d+: (.+)', text,
-                     re.DOTALL)
-    if ended:
-        return ended[2] if ended[2].startswith(ended[1]) else f'{ended[1]}: {ended[2]}'
     ended = re.match(r'(?:process exited while connecting to monitor|qemu unexpectedly closed the monitor): (.+)', text,
                      re.DOTALL)
     return f"QEMU ended at once: {re.sub(_FROM_QEMU, '', ended[1])}" if ended else text

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 import libvirt
 
 from kvirt.base import waits
-from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.create import Create
@@ -148,10 +148,17 @@ class Disks(Create):
         volume = self.volume_of(disk)
         if volume is None:
             raise NotFound(f'disk {diskname} of VM {name} is in no pool, so it can not be resized')
+        pool = volume.storagePoolLookupByVolume()
+        on_files = self.on_files(pool)
+        if not on_files:
+            self.refresh(pool)
         have = volume.info()[1]
         if size * GIB < have:
             raise InvalidInput(f'disk {diskname} has {have / GIB:.1f} GiB and can not be made smaller')
-        if not native.isActive() or not self.on_files(volume.storagePoolLookupByVolume()):
+        if not on_files and have < size * GIB:
+            raise NotSupported(f'libvirt can not grow the block devices of pool {pool.name()}',
+                               hint=f'Grow {volume.path()} on the host (lvextend), then say this again to tell VM {name}')
+        if on_files and not native.isActive():
             volume.resize(size * GIB, 0)
         if native.isActive():  # QEMU grows a file itself, and is told of a device that has grown
             native.blockResize(disk.target or disk.path, size * GIB, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)

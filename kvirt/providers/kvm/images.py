@@ -101,8 +101,8 @@ class Images(Storage):
                 self.refresh(where)
             else:
                 with arrival.unpacked() as content:
-                    self._send(where, content, arrival.name, progress, undo)
-            if size:
+                    self._send(where, content, arrival.name, progress, undo, (size or 0) * GIB)
+            if size and self.on_files(where):
                 self.get_volume(arrival.name, where.name()).resize(size * GIB, 0)
         return {'image': arrival.name}
 
@@ -121,24 +121,40 @@ class Images(Storage):
             raise OutOfCapacity(f'{what} needs {shown(2 * size)} while it is sent, and pool {pool.name()} has '
                                 f'{shown(available)} free', hint='Make room there')
 
-    def _send(self, pool: libvirt.virStoragePool, content: Path, final: str, progress: Progress | None, undo: Undo) -> None:
-        """Send *content* through libvirt, for pools that this process can't write to."""
+    def _send(self, pool: libvirt.virStoragePool, content: Path, final: str, progress: Progress | None, undo: Undo,
+              size: int) -> None:
+        """Send *content* through libvirt, into a pool that can't be written to; a block device gets *size* at once."""
         from kvirt.providers.families import diskfile  # not for a list of VMs, nor to make one
-        part, length = f'.{final}.part', content.stat().st_size
-        self._need_room(pool, f'image {final}', length)
-        self.remove_volume(pool.name(), part)  # of one that was killed
-        undo.add(f'volume {part}', lambda: self.remove_volume(pool.name(), part))
-        volume = pool.createXML(domain.to_text(volume_element(part, length, 'raw')), 0)
+        part, length, form = f'.{final}.part', content.stat().st_size, diskfile.read(content, final).form
+        on_files = self.on_files(pool)
+        first = pool if on_files or form == 'raw' else self._files_beside(pool, final, length)
+        if first is pool:
+            self._need_room(pool, f'image {final}', length)
+        self.remove_volume(first.name(), part)  # of one that was killed
+        undo.add(f'volume {part}', lambda: self.remove_volume(first.name(), part))
+        volume = first.createXML(domain.to_text(volume_element(part, length, 'raw')), 0)
         with content.open('rb') as source:
             self.upload(volume, source, length, progress)
-        self.refresh(pool)
-        volume = self.get_volume(part, pool.name())
-        form = diskfile.read(content, final).form
+        self.refresh(first)
+        volume = self.get_volume(part, first.name())
         if self.find_volume(final, pool.name()) is not None:
             raise AlreadyExists(f'image {final} exists in pool {pool.name()}')
         undo.add(f'image {final}', lambda: self.remove_volume(pool.name(), final))
-        pool.createXMLFrom(domain.to_text(volume_element(final, volume.info()[1], form)), volume, 0)
-        self.remove_volume(pool.name(), part)
+        root = volume_element(final, volume.info()[1], form) if on_files else volume_element(
+            final, max(volume.info()[1], size), None)
+        pool.createXMLFrom(domain.to_text(root), volume, 0)
+        self.remove_volume(first.name(), part)
+
+    def _files_beside(self, pool: libvirt.virStoragePool, final: str, length: int) -> libvirt.virStoragePool:
+        """Return a pool of files with room for an image that is not raw, of which the host makes the block device."""
+        for other in sorted(self.pools(), key=lambda other: (other.name() != 'default', other.name())):
+            if self.on_files(other):
+                self.refresh_told(other)
+                if other.info()[3] >= length:
+                    return other
+        raise OutOfCapacity(f'pool {pool.name()} holds block devices, which are raw: image {final} is unpacked from a pool '
+                            f'of files there, and none has {shown(length)} free',
+                            hint='Make a pool of a folder of the host')
 
     def _take_out(self, pool: libvirt.virStoragePool, file: Path) -> None:
         file.unlink(missing_ok=True)
@@ -178,7 +194,8 @@ class Images(Storage):
             raise NotFound(f'VM {name} has no disk')
         source = self.libvirt.storageVolLookupByPath(root.path)
         pool = source.storagePoolLookupByVolume()
-        final = safe_name('image', image or name) + ('' if '.' in (image or '') else '.qcow2')
+        suffix = '.qcow2' if self.on_files(pool) else '.raw'
+        final = safe_name('image', image or name) + ('' if '.' in (image or '') else suffix)
         if self.find_volume(final, pool.name()) is not None:
             raise AlreadyExists(f'image {final} exists in pool {pool.name()}')
         with Undo().translating(self.translate) as undo:

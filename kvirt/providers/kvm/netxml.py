@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import ipaddress
+import logging
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ from kvirt.errors import InvalidInput
 from kvirt.names import did_you_mean
 from kvirt.providers.kvm.domain import add, check_text
 from kvirt.providers.kvm.networks import INFO, cidr_of
+
+log = logging.getLogger(__name__)
 
 _DNSMASQ = 'http://libvirt.org/schemas/network/dnsmasq/1.0'
 _MODES = {'nat': 'nat', 'routed': 'route', 'route': 'route', 'open': 'open', 'isolated': None}
@@ -320,7 +323,12 @@ def _set_bandwidth(root: Element, settings: Mapping[str, Any]) -> None:
             part = _part(block, way)
             part.attrib.update({what: str(value) for what, value in values.items()})
             if 'average' not in part.attrib:
-                raise InvalidInput(f'bandwidth_{way}_average: peak and burst need an average', hint='In KiB a second')
+                raise InvalidInput(f'bandwidth_{way}_average: peak and burst need an average', hint='In kB a second')
+            if 0 < int(part.get('peak', 0)) < int(part.get('average', 0)):
+                raise InvalidInput(f"bandwidth_{way}_peak: {part.get('peak')} is less than the average of "
+                                   f"{part.get('average')}")
+    if 'bandwidth_outbound_peak' in settings:
+        log.warning('bandwidth_outbound_peak: Linux has no peak for what VMs send, so it does nothing')
 
 
 def differences(before: Element, after: Element) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -73,6 +74,17 @@ def pool_element(name: str, path: str | None, pooltype: str, thinpool: str | Non
         add(source, 'name', path)
     _add_secret(source, kind, settings)
     return root
+
+
+def absent(path: str) -> bool:
+    """Tell if a path of this machine is not there; what may not be looked at may well be."""
+    try:
+        Path(path).lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _target(settings: Mapping[str, Any], default: str) -> str:

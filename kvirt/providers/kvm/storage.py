@@ -6,7 +6,6 @@ import contextlib
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -91,7 +90,7 @@ class Storage(Volumes):
                                    hint=f"Install libvirt-daemon-driver-storage-{root.get('type')} there") from None
             raise
         folder = root.get('type') in pools.BUILT
-        new = folder and not self.remote and self._absent(root.findtext('target/path') or '/')
+        new = folder and not self.remote and pools.absent(root.findtext('target/path') or '/')
         try:
             if folder:
                 pool.build(0)
@@ -105,17 +104,6 @@ class Storage(Volumes):
                     pool.delete(0)
             pool.undefine()
             raise
-
-    @staticmethod
-    def _absent(path: str) -> bool:
-        """Tell if a path of this machine is not there; what may not be looked at may well be."""
-        try:
-            Path(path).lstat()
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
-        return False
 
     def _no_such_pool(self, name: str) -> None:
         if name in self._list_pools():
@@ -150,6 +138,8 @@ class Storage(Volumes):
                 return {}
             raise
         root = ET.fromstring(pool.XMLDesc())
+        if pool.isActive():
+            self.refresh_told(pool)  # what others take from a volume group or a file system libvirt does not hear of
         state, capacity, _, available = pool.info()
         shape: PoolShape = {'name': name, 'type': root.get('type', ''), 'status': _POOL_STATUS.get(state, 'unknown'),
                             'capacity': round(capacity / GIB, 2), 'available': round(available / GIB, 2)}

@@ -70,10 +70,14 @@ class Volumes(Lookup):
     def refresh_all(self) -> None:
         """Read all pools anew. One that can't be read, since its folder or server is gone, is no obstacle to the others."""
         for pool in self.pools():
-            try:
-                self.refresh(pool)
-            except libvirt.libvirtError as error:
-                log.warning('pool %s can not be read: %s', pool.name(), error.get_error_message())
+            self.refresh_told(pool)
+
+    def refresh_told(self, pool: libvirt.virStoragePool) -> None:
+        """Read a pool anew. That it can't be read is told, and no more."""
+        try:
+            self.refresh(pool)
+        except libvirt.libvirtError as error:
+            log.warning('pool %s can not be read: %s', pool.name(), error.get_error_message())
 
     @staticmethod
     def refresh(pool: libvirt.virStoragePool) -> None:

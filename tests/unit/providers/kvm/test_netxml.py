@@ -76,11 +76,20 @@ def test_every_setting_has_a_golden_file():
     ({'dhcp_options': {'6\nlog-queries': '1'}}, 'no option of DHCP'),
     ({'forwarders': ['nine']}, 'address'), ({'forwarders': [{'host': 'x'}]}, 'mapping of addr and domain'),
     ({'vlan': 42}, 'VLANs'), ({'cidr': None, 'ovs': True, 'bridgename': 'b', 'vlan': 5000}, 'from 1 to 4094'),
-    ({'bandwidth_inbound_peak': 5}, 'average'), ({'nat': False, 'nic': 'eth0'}, 'no way out'),
+    ({'bandwidth_inbound_peak': 5}, 'average'),
+    ({'bandwidth_inbound_average': 9, 'bandwidth_inbound_peak': 5}, 'less than the average'),
+    ({'nat': False, 'nic': 'eth0'}, 'no way out'),
     ({'ovs': 'yes'}, 'true or false')])
 def test_what_can_not_be(settings, fragment):
     with pytest.raises(InvalidInput, match=fragment):
         element(**settings)
+
+
+def test_what_the_kernel_passes_over_is_said(caplog):
+    element(bandwidth_inbound_average=9, bandwidth_inbound_peak=10)
+    assert not caplog.records
+    element(bandwidth_outbound_average=9, bandwidth_outbound_peak=10)
+    assert 'bandwidth_outbound_peak: Linux has no peak' in caplog.text
 
 
 @pytest.mark.parametrize(('case', 'change', 'parts'), [
@@ -103,7 +112,8 @@ def test_changes(case, change, parts):
 
 @pytest.mark.parametrize(('case', 'settings', 'fragment'), [
     ('nat', {'ovs': True}, 'can not be changed'), ('ovs', {'mtu': 9000}, 'gives no addresses'),
-    ('nat', {'forward_mode': 'bridge'}, 'only'), ('nat', {'colour': 'red'}, 'colour')])
+    ('nat', {'forward_mode': 'bridge'}, 'only'), ('nat', {'colour': 'red'}, 'colour'),
+    ('bandwidth', {'bandwidth_inbound_average': 6000}, 'peak: 5000 is less than the average of 6000')])
 def test_changes_that_can_not_be(case, settings, fragment):
     with pytest.raises(InvalidInput, match=fragment):
         changed(element(**CASES[case]), None, None, None, None, settings)

@@ -97,20 +97,37 @@ def test_every_error_of_libvirt_has_a_meaning(kvm):
     assert kvm.translate(KeyError('a bug')) is None
 
 
-@pytest.mark.parametrize(('said', 'told'), [
-    ('internal error: Unknown CPU model Nehelem', 'unknown CPU model Nehelem'),
-    ('internal error: Child process (tc qdisc add dev virbr1 parent 1:2) unexpected exit status 2: Error: Unknown.',
-     'tc: Error: Unknown.'),
+@pytest.mark.parametrize(('said', 'kind', 'told'), [
+    ('internal error: Child process (/sbin/lvcreate --name web_0.img -L 1048576K vg0 --yes) unexpected exit status 5:   '
+     'Volume group "vg0" has insufficient free space (255 extents): 256 required.\n', 'OutOfCapacity',
+     'lvcreate: Volume group "vg0" has insufficient free space (255 extents): 256 required. Make room in the volume group'),
+    ('internal error: Child process (/usr/bin/mount -t nfs nas:/none /srv) unexpected exit status 32: mount.nfs: access '
+     'denied by server while mounting nas:/none\n', 'KvirtError',
+     'mount.nfs: access denied by server while mounting nas:/none'),
+    ('internal error: Child process (/sbin/iscsiadm --login) unexpected exit status 19: iscsiadm: Could not login.\n'
+     'iscsiadm: initiator reported error (19)\n', 'KvirtError',
+     'iscsiadm: Could not login. iscsiadm: initiator reported error (19)'),
+    ('this function is not supported by the connection driver: storage pool does not support volume creation',
+     'NotSupported', 'libvirt: this function is not supported by the connection driver: storage pool does not support '
+     'volume creation. Its disks are what its server offers: they are attached with existing'),
+    ('Unable to add bridge ovsbr0 port vnet3: Operation not supported', 'NotSupported', 'libvirt: unable to add bridge '
+     'ovsbr0 port vnet3: Operation not supported. For a bridge of Open vSwitch make a network with ovs: true'),
+    ("unsupported configuration: cannot find logical volume group name 'none'", 'NotFound', 'libvirt: unsupported '
+     "configuration: cannot find logical volume group name 'none'. Make it on the host first: vgcreate"),
+    ('internal error: Unknown CPU model Nehelem', 'KvirtError', 'libvirt: unknown CPU model Nehelem'),
+    ('internal error: Child process (tc qdisc add dev virbr1 parent 1:2) unexpected exit status 2: Error: Specified qdisc '
+     'kind is unknown.', 'NotSupported', "tc: Error: Specified qdisc kind is unknown. The host's kernel can not shape "
+     'traffic: do without bandwidth'),
     ('internal error: Child process (/usr/bin/qemu-img create -o size(1) /x) unexpected exit status 1: qemu-img: /x: no',
-     'qemu-img: /x: no'),
+     'KvirtError', 'qemu-img: /x: no'),
     ('internal error: qemu unexpectedly closed the monitor: 2026-11-22T01:44:39.154196Z qemu-system-x86_64: -device '
-     '{"driver":"e1001"}: \'e1001\' is no device', "QEMU ended at once: 'e1001' is no device"),
+     '{"driver":"e1001"}: \'e1001\' is no device', 'KvirtError', "libvirt: QEMU ended at once: 'e1001' is no device"),
     ('internal error: process exited while connecting to monitor: 2026-11-22T01:44:39.154196Z qemu-system-s390x: first\n'
-     '2026-11-22T01:44:39.154196Z qemu-system-s390x: second', 'QEMU ended at once: first\nsecond')])
-def test_what_libvirt_says_is_told_without_its_commands_and_times(said, told):
-    error = libvirt.libvirtError('')
-    error.err = (libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_QEMU, said, 2, said, None, None, -1, -1)
-    assert str(meaning(error)) == f'libvirt: {told}'
+     '2026-11-22T01:44:39.154196Z qemu-system-s390x: second', 'KvirtError',
+     'libvirt: QEMU ended at once: first\nsecond')])
+def test_what_libvirt_says_is_told_in_one_line_with_its_meaning(said, kind, told):
+    error = meaning(libvirt.libvirtError(said))
+    assert (type(error).__name__, str(error)) == (kind, told)
 
 
 def test_what_the_host_has_in_use(kvm):
