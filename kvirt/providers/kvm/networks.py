@@ -7,12 +7,13 @@ import ipaddress
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import libvirt
 
 from kvirt import units
 from kvirt.base import unsupported
+from kvirt.base.networks import Unlike
 from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported
 from kvirt.names import did_you_mean
 from kvirt.providers.kvm import domain
@@ -69,9 +70,18 @@ class Networks(Lookup):
     # the area
 
     def _list_networks(self) -> dict[str, NetworkShape]:
-        networks = self.libvirt.listAllNetworks(0)
-        rows = still_there(networks, lambda network: (network.name(), network_shape(self._configured(network))))
-        return dict(sorted(rows))
+        from kvirt.providers.kvm import netsettings  # not for a list of VMs
+
+        def row(network: libvirt.virNetwork) -> tuple[str, NetworkShape]:
+            root = self._configured(network)
+            return network.name(), cast(NetworkShape, {**netsettings.told(root), **network_shape(root)})
+        return dict(sorted(still_there(self.libvirt.listAllNetworks(0), row)))
+
+    @classmethod
+    def network_unlike(cls, there: NetworkShape, settings: Mapping[str, Any]) -> dict[str, Unlike]:
+        """Return which settings a network does not have; what makes it another kind of network is fixed."""
+        from kvirt.providers.kvm import netsettings
+        return netsettings.unlike(there, settings)
 
     def _create_network(self, name: str, cidr: str | None, dhcp: bool, nat: bool, domain: str | None, plan: str,
                         overrides: Mapping[str, Any]) -> None:
