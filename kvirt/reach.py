@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kvirt.errors import Conflict, InvalidInput, KvirtError, NotFound, NotSupported, TimedOut
+from kvirt.names import counted
 from kvirt.result import Result
 from kvirt.settings import Client, Settings
 from kvirt.spec import VmSpec
@@ -117,7 +118,7 @@ class Reach:
         except KvirtError as error:
             for name in set(names) - settled.keys():
                 if isinstance(error, TimedOut):
-                    error = TimedOut(f'VM {name} was not {told} within {timeout:g} seconds')
+                    error = TimedOut(f'VM {name} was not {told} within {counted(timeout, "second")}')
                 settled[name] = Result.failure(error, name=name)
         return {name: settled[name] for name in names}
 

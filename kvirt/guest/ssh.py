@@ -34,6 +34,7 @@ from kvirt.guest import state
 from kvirt.guest.hostkeys import known, pin
 from kvirt.guest.jump import CONNECT, Jump, file_option, refusal
 from kvirt.guest.keys import fingerprint
+from kvirt.names import counted
 from kvirt.wait import SYSTEM, Clock, until
 
 _PATIENCE = 120.0  # seconds a booting guest may refuse us: it may answer before our key, or its own, is in place
@@ -216,7 +217,7 @@ def _run_into(output: IO[bytes], target: Target, known_hosts: Path, script: str,
         done = subprocess.run(command(target, known_hosts, ['sh', '-s'], extra=extra), input=script.encode(), stdout=output,
                               stderr=subprocess.PIPE, timeout=timeout)
     except subprocess.TimeoutExpired:
-        raise TimedOut(f'a command in {target.host} did not end within {timeout:g} seconds') from None
+        raise TimedOut(f'a command in {target.host} did not end within {counted(timeout, "second")}') from None
     except OSError as error:
         raise MissingDependency(f'ssh can not be run: {error.strerror}',
                                 hint='On Debian: apt install openssh-client') from None

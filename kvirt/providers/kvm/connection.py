@@ -19,6 +19,7 @@ import libvirt
 
 from kvirt import errors
 from kvirt.base import Kbase, Options, option
+from kvirt.names import counted
 
 if TYPE_CHECKING:
     from kvirt.guest.jump import Jump
@@ -219,7 +220,7 @@ class Connection(Kbase):
         try:
             answer = answers.get(timeout=_PATIENCE)
         except queue.Empty:
-            raise errors.TimedOut(f'libvirt did not answer within {_PATIENCE:g} seconds') from None
+            raise errors.TimedOut(f'libvirt did not answer within {counted(_PATIENCE, "second")}') from None
         if isinstance(answer, libvirt.libvirtError):
             raise answer
         return answer

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from kvirt.errors import InvalidInput, NotSupported
+from kvirt.names import counted
 from kvirt.providers.kvm.domain.element import add
 from kvirt.providers.kvm.domain.host import X86, Host
 from kvirt.spec import NumaCell, VmSpec
@@ -68,7 +69,7 @@ def _topology(spec: VmSpec) -> tuple[int, tuple[int, int, int]]:
     if spec.sockets and spec.cores:
         count = spec.sockets * spec.cores * spec.threads
         if spec.numcpus not in (count, _DEFAULT_CPUS):
-            raise InvalidInput(f'sockets, cores and threads make {count} CPUs, but numcpus is {spec.numcpus}')
+            raise InvalidInput(f'sockets, cores and threads make {counted(count, "CPU")}, but numcpus is {spec.numcpus}')
         return count, (spec.sockets, spec.cores, spec.threads)
     given = (spec.sockets or spec.cores or 1) * spec.threads
     computed, rest = divmod(spec.numcpus, given)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import Element
 
 from kvirt.errors import InvalidInput
+from kvirt.names import counted
 from kvirt.providers.kvm.domain import journal, metadata
 from kvirt.providers.kvm.domain.cpu import SHRINKING_CPUS, removable
 from kvirt.providers.kvm.domain.disks import cdrom, disk_element, next_target
@@ -40,7 +41,7 @@ def with_cpus(xml: str, count: int) -> str:
         for part in ('dies', 'clusters', 'cores', 'threads'):
             socket *= int(topology.get(part, '1'))
         if count % socket:
-            raise InvalidInput(f'{count} CPUs can not be divided into sockets of {socket}')
+            raise InvalidInput(f'{counted(count, "CPU")} can not be divided into sockets of {socket}')
         topology.set('sockets', str(count // socket))
     cells = domain.findall('cpu/numa/cell')
     if len(cells) > 1:
