@@ -120,6 +120,8 @@ def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
         kind = errors.Unavailable
     elif 'Permission denied' in text and code != libvirt.VIR_ERR_NO_CONNECT:
         kind = errors.Unauthorized
+    elif 'Operation not supported' in text:  # by the kernel, and no second try changes that
+        kind = errors.NotSupported
     elif 'is already in use' in text or 'is in use' in text or 'in the process of unplug' in text:
         kind = errors.Conflict
     hint = None

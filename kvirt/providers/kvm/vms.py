@@ -171,7 +171,10 @@ class Vms(Growth):
             if reserved:
                 self.rename_reserved(view, name, new, undo)
                 self._update_metadata(new, FIELD, renamed_text(reserved, new))
-        if view.uefi and view.nvram is None and self.driver == 'qemu':
+            named = view.nvram is not None and view.nvram.rpartition('/')[2].startswith(f'{name}_VARS.')
+            if named:  # by a libvirt that tells so, and leaves them called as they are
+                self.redefine(domain.with_fresh_variables(self.persistent_xml(self.domain_of(new))))
+        if view.uefi and (named or view.nvram is None) and self.driver == 'qemu':
             self._drop_variables(name, view)
 
     def _named_back(self, new: str, name: str) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         stub,
         view_element,
         with_cpus,
+        with_fresh_variables,
         with_iso,
         with_memory,
     )
@@ -43,12 +44,13 @@ __all__ = [
     'Host', 'Journal', 'Nic', 'NicView', 'add', 'build', 'cdrom', 'cdrom_element', 'check_text', 'clone',
     'creation_date', 'disk_element', 'floppy', 'info_element', 'iso_date', 'machine_for', 'memory_module', 'mounts',
     'next_target', 'nic_element', 'parse', 'random_mac', 'read', 'read_host', 'read_info', 'read_journal', 'seed_disk',
-    'stub', 'to_metadata', 'to_text', 'view_element', 'with_bus', 'with_cpus', 'with_iso', 'with_memory',
+    'stub', 'to_metadata', 'to_text', 'view_element', 'with_bus', 'with_cpus', 'with_fresh_variables', 'with_iso',
+    'with_memory',
 ]
 
 _LATER = {'build': 'builder', 'mounts': 'devices',
           **dict.fromkeys(('cdrom_element', 'clone', 'memory_module', 'stub', 'view_element', 'with_cpus',
-                           'with_iso', 'with_memory'), 'edit')}
+                           'with_fresh_variables', 'with_iso', 'with_memory'), 'edit')}
 
 
 def __getattr__(name: str) -> Any:

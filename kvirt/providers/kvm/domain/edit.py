@@ -127,9 +127,27 @@ def stub(name: str, view: Domain) -> str:
     root = Element('domain', type=view.virttype)
     add(root, 'name', name)
     add(root, 'memory', 64, unit='MiB')
-    add(add(root, 'os', firmware='efi'), 'type', 'hvm', arch=view.arch, machine=view.machine)
+    system = add(root, 'os', firmware='efi')
+    add(system, 'type', 'hvm', arch=view.arch, machine=view.machine)
+    add(system, 'nvram')
     add(add(root, 'features'), 'acpi')  # which UEFI asks for
     return to_text(root)
+
+
+def with_fresh_variables(xml: str) -> str:
+    """Return the domain without the file that keeps its variables of UEFI: libvirt makes one that bears its name."""
+    root = parse(xml)
+    _forget_variables(root)
+    return to_text(root)
+
+
+def _forget_variables(domain: Element) -> None:
+    for variables in domain.iterfind("os[@firmware='efi']/nvram"):
+        variables.clear()
+    for variables in domain.iterfind('os/nvram'):
+        variables.text = None  # but the template stays: nothing else tells where to take them from
+        variables.attrib.pop('type', None)
+        _drop(variables, 'source')
 
 
 def clone(xml: str, name: str, uuid: str, macs: Sequence[str], sources: Mapping[str, str],
@@ -153,12 +171,7 @@ def clone(xml: str, name: str, uuid: str, macs: Sequence[str], sources: Mapping[
         block.append(metadata.info_element(info))
     if owned is not None:
         block.append(owned)
-    for system in domain.iterfind("os[@firmware='efi']"):
-        _drop(system, 'nvram')
-    for variables in domain.iterfind('os/nvram'):
-        variables.text = None  # but the template stays: nothing else tells where to take them from
-        variables.attrib.pop('type', None)
-        _drop(variables, 'source')
+    _forget_variables(domain)
     for system in domain.iterfind('sysinfo/system'):
         for entry in system.findall("entry[@name='uuid']"):  # must be that of the domain, if there is one
             system.remove(entry)

@@ -73,6 +73,7 @@ class Domain(Struct, frozen=True):
     max_memory: int = 0
     uefi: bool = False
     nvram: str | None = None
+    nvram_format: str | None = None
     kernel: str | None = None
     agent: bool = False
     serial: str | None = None
@@ -118,6 +119,7 @@ def read(xml: str) -> Domain:
         max_memory=mebibytes(root.find('maxMemory')) or memory,
         uefi=_uefi(system, nvram),
         nvram=nvram,
+        nvram_format=nvram and _format_of_nvram(system),
         kernel=system.findtext('kernel') if system is not None else None,
         agent=any(_name_of_target(channel) == 'org.qemu.guest_agent.0' for channel in devices.get('channel', ())),
         serial=_serial(devices),
@@ -146,6 +148,11 @@ def _nvram(system: Element | None) -> str | None:
         return None
     source = element.find('source')
     return (source.get('file') if source is not None else (element.text or '').strip()) or None
+
+
+def _format_of_nvram(system: Element | None) -> str | None:
+    element = system.find('nvram') if system is not None else None
+    return element.get('format', 'raw') if element is not None else None
 
 
 def _uefi(system: Element | None, nvram: str | None) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import libvirt
 import pytest
 
-from kvirt.errors import InvalidInput, NotFound, Unavailable
+from kvirt.errors import InvalidInput, NotFound, NotSupported, Unavailable
 from kvirt.guest.guest import Guest
 from kvirt.guest.jump import Jump
 from kvirt.providers.kvm import Kvirt, domain
@@ -128,6 +128,18 @@ def test_every_error_of_libvirt_has_a_meaning(kvm):
 def test_what_libvirt_says_is_told_in_one_line_with_its_meaning(said, kind, told):
     error = meaning(libvirt.libvirtError(said))
     assert (type(error).__name__, str(error)) == (kind, told)
+
+
+def test_what_the_kernel_of_the_host_does_not_have_is_not_tried_again():
+    class Kernel(libvirt.libvirtError):
+        def get_error_code(self):
+            return libvirt.VIR_ERR_SYSTEM_ERROR
+
+        def get_error_message(self):
+            return 'error adding vlan filter to interface vnet5: Operation not supported'
+
+    error = meaning(Kernel('virDomainCreate() failed'))
+    assert isinstance(error, NotSupported) and not error.retryable
 
 
 def test_what_the_host_has_in_use(kvm):
