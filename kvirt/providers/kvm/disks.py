@@ -166,7 +166,7 @@ class Disks(Create):
 
 def _refuse_fixed(native: libvirt.virDomain, bus: str | None) -> None:
     """Raise Conflict if disks on *bus* neither come nor go at this moment, since the VM runs."""
-    if bus in ('ide', 'sata', 'ssd') and native.isActive():
+    if bus in ('ide', 'sata', 'ssd', 'nvme') and native.isActive():
         raise Conflict(f"VM {native.name()} is running, and disks on {'sata' if bus == 'ssd' else bus} neither come nor go "
                        'while it does', hint='Stop it first; disks on virtio and scsi do')
 
