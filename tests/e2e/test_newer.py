@@ -15,9 +15,12 @@ from xml.etree import ElementTree
 
 import libvirt
 import pytest
+import yaml
 
+from kvirt.config import Kconfig
 from kvirt.providers.kvm import Kvirt, domain
 from kvirt.providers.kvm.storage import below
+from kvirt.settings import Settings
 
 from . import test_domain_xml as golden
 from .conftest import STEM, Leftovers
@@ -133,12 +136,15 @@ def test_snapshots_of_a_vm_that_runs_with_uefi(kvm: Kvirt, host: RemoteHost, pre
 
     native = kvm.domain_of(name)
     root = ElementTree.fromstring(kvm.persistent_xml(native))
-    variables = root.find('os/nvram')
-    assert variables is not None and host.root is not None
-    template, path = variables.attrib['template'], f'/var/lib/libvirt/qemu/nvram/{name}.qcow2'
-    subprocess.run(['qemu-img', 'convert', '-O', 'qcow2', f'{host.root}{template}', f'{host.folder}{path}'], check=True)
-    variables.attrib.clear()
-    variables.attrib['format'], variables.text = 'qcow2', path
+    system, variables = root.find('os'), root.find('os/nvram')
+    assert system is not None and variables is not None
+    template = '/var/lib/libvirt/variables.qcow2'
+    subprocess.run(['qemu-img', 'convert', '-O', 'qcow2', f"{host.root}{variables.get('template')}",
+                    f'{host.folder}{template}'], check=True)
+    del system.attrib['firmware']  # no firmware of Debian says of itself that it has such variables
+    system.remove(system.find('firmware'))  # type: ignore[arg-type]
+    variables.attrib.update(template=template, templateFormat='qcow2', format='qcow2')
+    variables.text = None
     kvm.redefine(domain.to_text(root))
     kvm.start(name).expect()
     kvm.create_snapshot('second', name).expect()
@@ -178,12 +184,27 @@ def test_snapshots_from_the_command_line(kvm: Kvirt, home: Path, prefix: str) ->
 # networks
 
 
-def test_a_card_on_passt(kvm: Kvirt, host: RemoteHost, prefix: str) -> None:
-    name = f'{prefix}-a'
-    kvm.create(name, **{**BARE, 'nets': ['default'], 'usermode': 'passt'}).expect()
-    assert [nic['type'] for nic in kvm.info(name)['nets']] == ['virtio']
-    assert [path.name for path in (host.folder / 'run/libvirt/qemu/passt').glob('*.pid')] != []
-    kvm.delete(name).expect()
+def test_a_card_on_passt_is_reached_over_the_loopback_of_the_host(kvm: Kvirt, host: RemoteHost, home: Path,
+                                                                  prefix: str) -> None:
+    name, copy = f'{prefix}-a', f'{prefix}-b'
+    for number, vm in enumerate((name, copy)):
+        if number:
+            kvm.stop(name).expect()
+            kvm.clone(name, copy, start=True).expect()
+            kvm.start(name).expect()
+        else:
+            kvm.create(name, **{**BARE, 'nets': ['default', 'default'], 'usermode': 'passt'}).expect()
+        known = kvm.info(vm)
+        assert (known['ip'], known['userport']) == (domain.loopback(known['nets'][0]['mac']), '2222')
+        assert f"{known['ip']}:2222" in host.run('ss', '-Hltn')
+    (home / 'config.yml').write_text(yaml.safe_dump({'here': {'type': 'kvm', 'url': host.uri},
+                                                     'far': host.section(tunnel=False)}))
+    for client, over in (('here', None), ('far', host.address)):
+        with Kconfig(client, settings=Settings(home)) as config:
+            target = config.ssh_target(name)
+            assert (target.port, target.jump and target.jump.host) == (2222, over)
+    for vm in (name, copy):
+        kvm.delete(vm).expect()
     assert list((host.folder / 'run/libvirt/qemu/passt').iterdir()) == []
 
 

@@ -75,6 +75,8 @@ class Create(Reservations, Images, Host):
         host = self.host_for(spec)
         self.need_devices(spec.pcidevices)
         nics = [self.card(net, spec.usermode) for net in spec.cards()]
+        if spec.usermode == 'passt' and nics:
+            nics[0] = replace(nics[0], ssh=spec.vmport or 22)
         reserved = self.reservations(name, spec, nics)
         volumes = [self.planned(name, index, disk, spec) for index, disk in enumerate(self._disks(spec))]
         twice = {volume.path for volume in volumes if [other.path for other in volumes].count(volume.path) > 1}

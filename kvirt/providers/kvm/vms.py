@@ -55,7 +55,7 @@ class Vms(Growth):
         row['numcpus'] = counters.get('vcpu.current') or view.numcpus
         row['memory'] = counters.get('balloon.current', 0) // 1024 or view.memory
         if row['status'] in ('running', 'suspended'):
-            row['ip'] = _first_lease(view, leases) or view.info.get('ip')
+            row['ip'] = view.forward[0] if view.forward else _first_lease(view, leases) or view.info.get('ip')
         return row
 
     def leases(self) -> dict[str, list[Lease]]:
@@ -76,6 +76,8 @@ class Vms(Growth):
         leases = self.leases()
         found = cast(VmInfo, dict(self._row(native, state, text, leases)))
         found.update({key: view.info[key] for key in view.info if key not in ('creationdate', 'ip')})  # type: ignore
+        if view.forward:
+            found['userport'] = str(view.forward[1])  # type: ignore[typeddict-unknown-key] # a field of ours, as above
         if found['status'] == 'running' and not found['ip']:
             found['ip'] = self._asked(native, view)
         if 'creationdate' in view.info:

@@ -15,7 +15,7 @@ from kvirt.providers.kvm.domain.cpu import SHRINKING_CPUS, removable
 from kvirt.providers.kvm.domain.disks import cdrom, disk_element, next_target
 from kvirt.providers.kvm.domain.element import add, parse, to_text
 from kvirt.providers.kvm.domain.host import Host
-from kvirt.providers.kvm.domain.nics import random_mac
+from kvirt.providers.kvm.domain.nics import loopback, random_mac
 from kvirt.providers.kvm.domain.reader import DiskView, Domain, mebibytes
 
 
@@ -177,7 +177,10 @@ def clone(xml: str, name: str, uuid: str, macs: Sequence[str], sources: Mapping[
             system.remove(entry)
     for index, card in enumerate(domain.iterfind('devices/interface')):
         _drop(card, 'mac', 'target')
-        add(card, 'mac', address=macs[index] if index < len(macs) else random_mac())
+        mac = macs[index] if index < len(macs) else random_mac()
+        add(card, 'mac', address=mac)
+        for forward in card.iterfind('portForward[@address]'):
+            forward.set('address', loopback(mac))
     for disk in domain.iterfind('devices/disk'):
         source = disk.find('source')
         if source is not None:

@@ -37,7 +37,7 @@ class NicView(Struct, frozen=True):
     """A network card, on a libvirt ``network``, a ``bridge`` of the host, or neither (``type`` direct, user, ...).
 
     ``device`` is its name among the VM's cards (eth0 is the first); ``target`` its device on the host, while the VM
-    runs.
+    runs; ``forward`` an address and port of the host that lead to the guest's ssh.
     """
 
     device: str
@@ -47,6 +47,7 @@ class NicView(Struct, frozen=True):
     network: str | None
     bridge: str | None
     model: str
+    forward: tuple[str, int] | None = None
 
 
 class GraphicsView(Struct, frozen=True):
@@ -82,6 +83,11 @@ class Domain(Struct, frozen=True):
     graphics: tuple[GraphicsView, ...] = ()
     info: dict[str, str] = field(default_factory=dict)
     journal: Journal | None = None
+
+    @property
+    def forward(self) -> tuple[str, int] | None:
+        """The address and port of the host that lead to the guest's ssh, None when it is reached as others are."""
+        return next((nic.forward for nic in self.nics if nic.forward), None)
 
     @property
     def seed_pool(self) -> str | None:
@@ -206,7 +212,13 @@ def _nic(index: int, element: Element) -> NicView:
         type=kind,
         network=network,
         bridge=origin.get('bridge') if kind == 'bridge' and network is None else None,
-        model=model.get('type', '') if model is not None else '')
+        model=model.get('type', '') if model is not None else '',
+        forward=_forward(element))
+
+
+def _forward(element: Element) -> tuple[str, int] | None:
+    forward, ports = element.find('portForward[@address]'), element.find('portForward[@address]/range[@start]')
+    return (forward.get('address', ''), _number(ports.get('start'))) if forward is not None and ports is not None else None
 
 
 def _graphics(element: Element) -> GraphicsView:

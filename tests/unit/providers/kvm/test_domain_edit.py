@@ -210,3 +210,12 @@ def test_guests_are_told_how_to_mount_folders() -> None:
     assert [mount[2:] for mount in old] == [('9p', 'trans=virtio,version=9p2000.L,nofail')] * 2
     tags = [element.get('dir') for element in make({'sharedfolders': ['/a', '/b']}).iterfind('.//filesystem/target')]
     assert tags == ['share0', 'share1']
+
+
+def test_a_clone_on_passt_is_reached_at_an_address_of_its_own() -> None:
+    card = Nic(user='passt', mac='52:54:00:01:02:fe', ssh=22)
+    xml = domain.to_text(domain.build('a', OLD, decode_vm({}), PC, [ROOT], [card]))
+    assert read(xml).forward == ('127.1.2.254', 2222)
+    root = domain.clone(xml, 'b', NEW, ['52:54:00:00:00:09'], {}, {}, None)
+    assert read(domain.to_text(root)).forward == ('127.0.0.9', 2222)
+    assert read(text({})).forward is None
