@@ -33,8 +33,8 @@ PERSISTENT = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 
 
 @pytest.fixture(scope='module')
-def conn(uri: str) -> Iterator[libvirt.virConnect]:
-    conn = libvirt.open(uri)
+def conn(libvirt_uri: str) -> Iterator[libvirt.virConnect]:
+    conn = libvirt.open(libvirt_uri)
     yield conn
     conn.close()
 
