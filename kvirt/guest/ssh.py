@@ -34,7 +34,8 @@ from kvirt.guest import state
 from kvirt.guest.hostkeys import known, pin
 from kvirt.guest.jump import CONNECT, Jump, file_option, refusal
 from kvirt.guest.keys import fingerprint
-from kvirt.wait import SYSTEM, Clock, until
+from kvirt.names import counted
+from kvirt.wait import CANCEL, SYSTEM, Clock, until
 
 _PATIENCE = 120.0  # seconds a booting guest may refuse us: it may answer before our key, or its own, is in place
 _OTHER = 'Either another machine has that address, or its key was changed'
@@ -197,34 +198,58 @@ class Answer:
     errors: str
 
 
-def run(target: Target, known_hosts: Path, script: str, *, timeout: float = 60) -> Answer:
+def run(target: Target, known_hosts: Path, script: str, *, timeout: float = 60, heed: Callable[[], None] | None = None,
+        every: float = 3.0) -> Answer:
     """Run *script* by the guest's shell, without asking anything.
 
-    Unavailable when the guest can't be reached, Unauthorized when it or the user is not accepted, TimedOut.
+    *heed* is called every so many seconds meanwhile; what it raises ends ssh. Unavailable when the guest can't be reached,
+    Unauthorized when it or the user is not accepted, TimedOut.
     """
     with tempfile.TemporaryFile() as output:
-        status, errors = _run_into(output, target, known_hosts, script, timeout)
+        status, errors = _run_into(output, target, known_hosts, script, timeout, heed, every)
         output.seek(0)
         return Answer(status, output.read().decode(errors='replace'), errors)
 
 
-def _run_into(output: IO[bytes], target: Target, known_hosts: Path, script: str, timeout: float) -> tuple[int, str]:
-    """Let *script* write what it prints to *output*; return its status and what it said beside that. Errors as ``run``."""
+def _run_into(output: IO[bytes], target: Target, known_hosts: Path, script: str, timeout: float,
+              heed: Callable[[], None] | None = None, every: float = 3.0) -> tuple[int, str]:
+    """Let *script* write what it prints to *output*; return its status and what it said beside that. Else as ``run``."""
     learn(target, known_hosts)
     extra = ['-T', '-o', 'BatchMode=yes', '-o', 'ServerAliveInterval=10', '-o', 'LogLevel=ERROR']
     try:
-        done = subprocess.run(command(target, known_hosts, ['sh', '-s'], extra=extra), input=script.encode(), stdout=output,
-                              stderr=subprocess.PIPE, timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise TimedOut(f'a command in {target.host} did not end within {timeout:g} seconds') from None
+        process = subprocess.Popen(command(target, known_hosts, ['sh', '-s'], extra=extra), stdin=subprocess.PIPE,
+                                   stdout=output, stderr=subprocess.PIPE)
     except OSError as error:
         raise MissingDependency(f'ssh can not be run: {error.strerror}',
                                 hint='On Debian: apt install openssh-client') from None
-    errors = done.stderr.decode(errors='replace')
-    refusal = _refusal(target, errors.strip()) if done.returncode == 255 else None
+    with process:
+        try:
+            said = _heeding(process, script.encode(), timeout, heed, every)
+        except subprocess.TimeoutExpired:
+            raise TimedOut(f'a command in {target.host} did not end within {counted(timeout, "second")}') from None
+        finally:
+            process.kill()  # nothing happens to one that has ended
+    errors = said.decode(errors='replace')
+    refusal = _refusal(target, errors.strip()) if process.returncode == 255 else None
     if refusal:
         raise refusal
-    return done.returncode, errors
+    return process.returncode, errors
+
+
+def _heeding(process: subprocess.Popen[bytes], text: bytes, timeout: float, heed: Callable[[], None] | None,
+             every: float) -> bytes:
+    """Give *text* to a process, and return what it says of errors; call *heed* every so many seconds until it has ended."""
+    rest: bytes | None = text
+    deadline = SYSTEM.now() + timeout
+    while True:
+        left = max(0.0, deadline - SYSTEM.now())
+        try:
+            return process.communicate(rest, timeout=min(every, left) if heed else left)[1]
+        except subprocess.TimeoutExpired:
+            if heed is None or left <= every:
+                raise
+        rest = None  # communicate keeps what is not yet given
+        heed()
 
 
 def fetch(target: Target, known_hosts: Path, origin: str, destination: Path, *, timeout: float = 600) -> Path:
@@ -302,14 +327,21 @@ def wait_configured(target: Target, known_hosts: Path, *, timeout: float, interv
                     clock: Clock = SYSTEM, tick: Callable[[float], None] | None = None) -> None:
     """Wait until the guest has configured itself. Conflict tells what failed in it, TimedOut that it took too long.
 
-    *cmds* are the commands as the user wrote them, so that one that failed can be named by its text.
+    *cmds* are the commands as the user wrote them, so that one that failed can be named by its text. A guest answers when
+    it is done, or after ten seconds: that costs it, and a host that emulates it, less than ever new connections.
     """
     refused_at: float | None = None
+    begun = clock.now()
+
+    def heed() -> None:
+        CANCEL.check()
+        if tick:
+            tick(clock.now() - begun)
 
     def look() -> state.State | None:
         nonlocal refused_at
         try:
-            answer = run(target, known_hosts, state.QUESTION, timeout=min(60, timeout))
+            answer = run(target, known_hosts, state.PATIENT_QUESTION, timeout=min(60, timeout), heed=heed, every=interval)
         except TimedOut as error:
             raise Unavailable(error.reason) from None  # a guest may be too busy to answer
         except Unauthorized:

@@ -22,6 +22,13 @@ echo '[end]'
 """
 """Shell that any guest understands, with cloud-init or without, and that any user may run."""
 
+PATIENT_QUESTION = f"""
+left=10
+while [ -d /run/cloud-init ] && [ ! -s /run/cloud-init/result.json ] && [ ! -e /run/cloud-init/disabled ] && [ $left -gt 0 ]
+do left=$((left - 1)); sleep 1; done
+{QUESTION}"""
+"""The same, which a guest where cloud-init is at work answers when that has ended, or ten seconds later."""
+
 LOGS = '/var/log/kvirt.log and /var/log/cloud-init-output.log'
 
 _STEP = re.compile(r'(?P<status>\d+) (?P<name>.+)')

@@ -19,12 +19,14 @@ import libvirt
 
 from kvirt import errors
 from kvirt.base import Kbase, Options, option
+from kvirt.names import counted
 
 if TYPE_CHECKING:
     from kvirt.guest.jump import Jump
 
 log = logging.getLogger(__name__)
 
+_FROM_QEMU = r'(?m)^\d{4}-\d\d-\d\dT[\d:.]+Z qemu-system-\w+: (?:-device \S+: )?'
 _LOCAL_HOSTS = ('', '127.0.0.1', 'localhost', '::1')
 KEEPALIVE = (5, 5)  # seconds between probes of a remote connection, and how many may stay unanswered
 _PATIENCE = 60.0
@@ -53,11 +55,12 @@ _SAID: tuple[tuple[str, type[errors.KvirtError], str | None], ...] = (
     ('cannot find logical volume group', errors.NotFound, 'Make it on the host first: vgcreate'),
     ('storage pool does not support vol', errors.NotSupported,
      'Its disks are what its server offers: they are attached with existing'),
+    ('qdisc kind is unknown', errors.NotSupported, "The host's kernel can not shape traffic: do without bandwidth"),
     ('add bridge .* not supported', errors.NotSupported,
      'For a bridge of Open vSwitch make a network with ovs: true'))
 """What libvirt says under a code that is too general: its words, their meaning, and the next step."""
 
-_CHILD = re.compile(r'internal error: Child process \((?P<program>\S+).*?\) unexpected exit status \d+: (?P<said>.+)',
+_CHILD = re.compile(r'Child process \((?P<program>\S+).*?\) unexpected (?:exit status|fatal signal) \d+: (?P<said>.+)',
                     re.DOTALL)
 """What libvirt says of a program that it ran."""
 
@@ -109,7 +112,7 @@ def jump_of(uri: str, known_hosts: str | None) -> Jump | None:
 
 def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
     """Return what an error of libvirt means."""
-    code, text = error.get_error_code(), (error.get_error_message() or str(error)).strip()
+    code, text = error.get_error_code(), _words(error)
     kind = _MEANING.get(code, errors.KvirtError)
     if 'already exists with uuid' in text or 'already exists' in text:
         kind = errors.AlreadyExists
@@ -117,6 +120,8 @@ def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
         kind = errors.Unavailable
     elif 'Permission denied' in text and code != libvirt.VIR_ERR_NO_CONNECT:
         kind = errors.Unauthorized
+    elif 'Operation not supported' in text:  # by the kernel, and no second try changes that
+        kind = errors.NotSupported
     elif 'is already in use' in text or 'is in use' in text or 'in the process of unplug' in text:
         kind = errors.Conflict
     hint = None
@@ -127,7 +132,15 @@ def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
     if child:
         program, said = Path(child['program']).name, ' '.join(child['said'].split()).rstrip('.')
         return kind(said if said.startswith(program) else f'{program}: {said}', hint=hint)
-    return kind(f'libvirt: {text[:1].lower()}{text[1:]}', hint=hint)
+    return kind(f"libvirt: {text if text[:4].isupper() else text[:1].lower() + text[1:]}", hint=hint)
+
+
+def _words(error: libvirt.libvirtError) -> str:
+    """Return what an error of libvirt says, and what QEMU says in it without times and the arguments that it was given."""
+    text = (error.get_error_message() or str(error)).strip().removeprefix('internal error: ')
+    ended = re.match(r'(?:process exited while connecting to monitor|qemu unexpectedly closed the monitor): (.+)', text,
+                     re.DOTALL)
+    return f"QEMU ended at once: {re.sub(_FROM_QEMU, '', ended[1])}" if ended else text
 
 
 class EventLoop:
@@ -209,7 +222,7 @@ class Connection(Kbase):
         try:
             answer = answers.get(timeout=_PATIENCE)
         except queue.Empty:
-            raise errors.TimedOut(f'libvirt did not answer within {_PATIENCE:g} seconds') from None
+            raise errors.TimedOut(f'libvirt did not answer within {counted(_PATIENCE, "second")}') from None
         if isinstance(answer, libvirt.libvirtError):
             raise answer
         return answer

@@ -22,12 +22,13 @@ import msgspec
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.names import safe_name
+from kvirt.parallel import begun
 from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.domain import Disk, Domain, Journal, Nic, random_mac
 from kvirt.providers.kvm.host import Host
 from kvirt.providers.kvm.images import Images
 from kvirt.providers.kvm.reservations import FIELD, Reservations, text_of
-from kvirt.providers.kvm.storage import below, clone_size, volume_format
+from kvirt.providers.kvm.volumes import below, clone_size, volume_format
 from kvirt.spec import DiskSpec, NetSpec, VmSpec
 from kvirt.undo import Undo
 
@@ -74,6 +75,8 @@ class Create(Reservations, Images, Host):
         host = self.host_for(spec)
         self.need_devices(spec.pcidevices)
         nics = [self.card(net, spec.usermode) for net in spec.cards()]
+        if spec.usermode == 'passt' and nics:
+            nics[0] = replace(nics[0], ssh=spec.vmport or 22)
         reserved = self.reservations(name, spec, nics)
         volumes = [self.planned(name, index, disk, spec) for index, disk in enumerate(self._disks(spec))]
         twice = {volume.path for volume in volumes if [other.path for other in volumes].count(volume.path) > 1}
@@ -82,17 +85,18 @@ class Create(Reservations, Images, Host):
         drives = list(self._drives(spec, host))
         fresh = spec.uuid or str(uuids.uuid4())
         guest = replace(guest, mounts=tuple(domain.mounts(spec, host)))
-        seed = guest.seed([nic.mac or '' for nic in nics], fresh) if guest.kind else None
-        seed_name = f'{name}.iso'
+        seeded, seed_name = guest.kind is not None, f'{name}.iso'
         pool = self.pool(spec.pool)
-        if seed is not None and self.find_volume(seed_name, spec.pool, refresh=False) is not None:
+        if seeded and self.find_volume(seed_name, spec.pool, refresh=False) is not None:
             raise AlreadyExists(f'volume {seed_name} exists in pool {spec.pool}', hint='Delete it first')
         made = [(volume.pool, volume.name) for volume in volumes if not volume.existing]
-        journal = journals.begin([*made, *([(spec.pool, seed_name)] if seed is not None else [])])
+        journal = journals.begin([*made, *([(spec.pool, seed_name)] if seeded else [])])
         root = domain.build(name, fresh, spec, host, [*(volume.device for volume in volumes), *drives], nics,
-                            self._seed_device(pool, seed_name, volumes, host) if seed is not None else None,
+                            self._seed_device(pool, seed_name, volumes, host) if seeded else None,
                             {**self.fields(spec, guest), **({FIELD: text_of(reserved)} if reserved else {})},
                             journal.to_element())
+        # The seed is made while libvirt checks the domain and makes the disks.
+        seed = begun(lambda: guest.seed([nic.mac or '' for nic in nics], fresh)) if seeded else None
         with Undo().translating(self.translate) as undo:
             undo.add(f'VM {name}', lambda: self.remove(fresh))
             native = self.define(name, root)
@@ -101,7 +105,7 @@ class Create(Reservations, Images, Host):
                 if not volume.existing:
                     self._make(native, volume, journal)
             if seed is not None:
-                self.make_seed(pool, seed_name, seed)
+                self.make_seed(pool, seed_name, seed())
             if spec.autostart:
                 native.setAutostart(1)
             if spec.start:
@@ -305,7 +309,7 @@ class Create(Reservations, Images, Host):
         native = self.domain_of(name)
         taken = native.listAllSnapshots(0)
         if taken and not snapshots:
-            raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
+            raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or with the VM: --force')
         if taken and self.owned(self.persistent(native))[1]:
             for snapshot in taken:
                 snapshot.delete(0)  # a disk that outlives the VM is not to carry what nobody can reach any more

@@ -14,7 +14,7 @@ from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.create import Create
 from kvirt.providers.kvm.domain import Disk, DiskView, Domain
-from kvirt.providers.kvm.storage import GIB, clone_size, volume_format
+from kvirt.providers.kvm.volumes import GIB, clone_size, volume_format
 from kvirt.spec import Bus, Cache
 from kvirt.undo import Undo
 
@@ -61,6 +61,7 @@ class Disks(Create):
                       serial=overrides.get('serial'), wwn=overrides.get('wwn'), cache=overrides.get('cache'),
                       discard=overrides.get('discard', 'unmap'), shareable=shareable)
         disk = domain.with_bus(wanted, self.host_of(view))
+        _refuse_fixed(native, disk.bus)
         target = domain.next_target(disk.bus or 'virtio', {known.target for known in view.disks if known.target})
         element = domain.disk_element(disk, target)
         devices = domain.parse(self.persistent_xml(native)).find('devices')
@@ -122,6 +123,7 @@ class Disks(Create):
             self.write_journal(native, journals.without(view.journal, where, volume_name))
 
     def _detach(self, native: libvirt.virDomain, disk: DiskView) -> None:
+        _refuse_fixed(native, disk.bus)
         self.detach(native, domain.view_element(disk), f'disk {disk.target or disk.path}',
                     lambda view: disk.target in [known.target for known in view.disks])
 
@@ -160,6 +162,13 @@ class Disks(Create):
             volume.resize(size * GIB, 0)
         if native.isActive():  # QEMU grows a file itself, and is told of a device that has grown
             native.blockResize(disk.target or disk.path, size * GIB, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+
+
+def _refuse_fixed(native: libvirt.virDomain, bus: str | None) -> None:
+    """Raise Conflict if disks on *bus* neither come nor go at this moment, since the VM runs."""
+    if bus in ('ide', 'sata', 'ssd', 'nvme') and native.isActive():
+        raise Conflict(f"VM {native.name()} is running, and disks on {'sata' if bus == 'ssd' else bus} neither come nor go "
+                       'while it does', hint='Stop it first; disks on virtio and scsi do')
 
 
 def _check_settings(overrides: Mapping[str, Any]) -> None:

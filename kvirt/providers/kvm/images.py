@@ -15,10 +15,10 @@ from kvirt.base import waits
 from kvirt.base.images import Progress
 from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported, OutOfCapacity
 from kvirt.names import did_you_mean, safe_name
-from kvirt.providers.families import diskfile
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.lookup import still_there
-from kvirt.providers.kvm.storage import GIB, Storage, is_iso, ours_by_name, volume_element
+from kvirt.providers.kvm.storage import Storage, is_iso, ours_by_name
+from kvirt.providers.kvm.volumes import GIB, volume_element
 from kvirt.space import shown
 from kvirt.undo import Undo
 
@@ -50,11 +50,10 @@ class Images(Storage):
         raise NotFound(f"image '{image}' does not exist on {self.uri}{likely}", hint=hint)
 
     def _names_of(self, image: str) -> list[str]:
-        from kvirt.download import file_name
         if image.startswith('/'):
             return [image]
         known = well_known(image, self.arch)
-        return [image + suffix for suffix in _SUFFIXES] + ([known.file or file_name(known.url)] if known else [])
+        return [image + suffix for suffix in _SUFFIXES] + ([known.file] if known else [])
 
     def iso_path(self, iso: str, what: str = 'ISO') -> str:
         """Return the path of an image for a drive: a volume of a pool, or an absolute path on the host. NotFound."""
@@ -125,6 +124,7 @@ class Images(Storage):
     def _send(self, pool: libvirt.virStoragePool, content: Path, final: str, progress: Progress | None, undo: Undo,
               size: int) -> None:
         """Send *content* through libvirt, into a pool that can't be written to; a block device gets *size* at once."""
+        from kvirt.providers.families import diskfile  # not for a list of VMs, nor to make one
         part, length, form = f'.{final}.part', content.stat().st_size, diskfile.read(content, final).form
         on_files = self.on_files(pool)
         first = pool if on_files or form == 'raw' else self._files_beside(pool, final, length)

@@ -254,6 +254,21 @@ def test_copies_both_ways(server: Server, hosts: Path, tmp_path: Path) -> None:
     assert back.read_bytes() == b'\x00\xff'
 
 
+def test_who_runs_a_command_may_end_it(server: Server, hosts: Path) -> None:
+    heard = 0
+
+    def heed() -> None:
+        nonlocal heard
+        heard += 1
+        if heard == 100:
+            raise Conflict('the VM died')
+    assert ssh.run(server.target, hosts, 'sleep 0.5; echo whole', heed=heed, every=0.1).output == 'whole\n'
+    assert heard > 0
+    heard = 98
+    with pytest.raises(Conflict, match='the VM died'):
+        ssh.run(server.target, hosts, 'sleep 30', heed=heed, every=0.01)
+
+
 # arguments
 
 

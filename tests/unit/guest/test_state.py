@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvirt.guest.state import QUESTION, State, read
+from kvirt.guest.state import PATIENT_QUESTION, QUESTION, State, read
 
 
 def answer(kvirt: str | None = None, cloudinit: str = '') -> str:
@@ -56,3 +58,21 @@ def test_the_question_can_be_asked_on_this_machine() -> None:
     done = subprocess.run(['sh', '-s'], input=QUESTION, capture_output=True, text=True, check=True)
     assert done.stderr == ''
     assert done.stdout.splitlines()[0] == '[kvirt]' and done.stdout.splitlines()[-1] == '[end]'
+
+
+@pytest.mark.parametrize(('ends_after', 'sleeps'), [(3, 3), (99, 10), (0, 0)])
+def test_a_guest_at_work_lets_one_wait_for_a_while(ends_after: int, sleeps: int, tmp_path: Path) -> None:
+    folder, program, slept = tmp_path / 'cloud-init', tmp_path / 'bin/sleep', tmp_path / 'slept'
+    folder.mkdir()
+    program.parent.mkdir()
+    slept.touch()
+    program.write_text(f'#!/bin/sh\necho >>{slept}\n'
+                       f'[ $(wc -l <{slept}) -lt {ends_after} ] || echo "{{}}" >{folder}/result.json\n')
+    program.chmod(0o755)
+    if not ends_after:
+        (folder / 'result.json').write_text('{}')
+    asked = PATIENT_QUESTION.replace('/run/cloud-init', str(folder))
+    done = subprocess.run(['sh', '-s'], input=asked, capture_output=True, text=True, check=True,
+                          env={**os.environ, 'PATH': f"{program.parent}:{os.environ['PATH']}"})
+    assert len(slept.read_text().splitlines()) == sleeps
+    assert read(done.stdout).done == (ends_after < 99)

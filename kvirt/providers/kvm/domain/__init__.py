@@ -21,7 +21,7 @@ from kvirt.providers.kvm.domain.metadata import (
     iso_date,
     read_info,
 )
-from kvirt.providers.kvm.domain.nics import Nic, nic_element, random_mac
+from kvirt.providers.kvm.domain.nics import Nic, loopback, nic_element, random_mac
 from kvirt.providers.kvm.domain.reader import DiskView, Domain, GraphicsView, NicView, read
 
 if TYPE_CHECKING:
@@ -34,21 +34,23 @@ if TYPE_CHECKING:
         stub,
         view_element,
         with_cpus,
+        with_fresh_variables,
         with_iso,
         with_memory,
     )
 
 __all__ = [
     'HONOURED', 'INFO_PREFIX', 'INFO_URI', 'JOURNAL_PREFIX', 'JOURNAL_URI', 'Disk', 'DiskView', 'Domain', 'GraphicsView',
-    'Host', 'Journal', 'Nic', 'NicView', 'add', 'build', 'cdrom', 'cdrom_element', 'check_text', 'clone',
-    'creation_date', 'disk_element', 'floppy', 'info_element', 'iso_date', 'machine_for', 'memory_module', 'mounts',
+    'Host', 'Journal', 'Nic', 'NicView', 'add', 'build', 'cdrom', 'cdrom_element', 'check_text', 'clone', 'creation_date',
+    'disk_element', 'floppy', 'info_element', 'iso_date', 'loopback', 'machine_for', 'memory_module', 'mounts',
     'next_target', 'nic_element', 'parse', 'random_mac', 'read', 'read_host', 'read_info', 'read_journal', 'seed_disk',
-    'stub', 'to_metadata', 'to_text', 'view_element', 'with_bus', 'with_cpus', 'with_iso', 'with_memory',
+    'stub', 'to_metadata', 'to_text', 'view_element', 'with_bus', 'with_cpus', 'with_fresh_variables', 'with_iso',
+    'with_memory',
 ]
 
 _LATER = {'build': 'builder', 'mounts': 'devices',
           **dict.fromkeys(('cdrom_element', 'clone', 'memory_module', 'stub', 'view_element', 'with_cpus',
-                           'with_iso', 'with_memory'), 'edit')}
+                           'with_fresh_variables', 'with_iso', 'with_memory'), 'edit')}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,10 +6,11 @@ import itertools
 import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 from xml.etree.ElementTree import Element
 
 from kvirt.errors import InvalidInput, NotSupported
+from kvirt.names import did_you_mean
 from kvirt.providers.kvm.domain.element import add
 from kvirt.providers.kvm.domain.host import Host
 from kvirt.spec import Bus
@@ -83,6 +84,9 @@ def with_bus(disk: Disk, host: Host) -> Disk:
     if disk.bus is None:
         return replace(disk, bus=cdrom_bus(host) if disk.device == 'cdrom' else 'virtio')
     bus = 'sata' if disk.bus == 'ssd' else disk.bus
+    if bus not in (*get_args(Bus), 'fdc'):
+        raise InvalidInput(f"'{bus}' is no interface of a disk{did_you_mean(bus, get_args(Bus))}",
+                           hint=f"Use {', '.join(get_args(Bus))}")
     if bus not in host.disk_buses:
         what = {'nvme': 'NVMe'}.get(bus, bus.upper())
         raise NotSupported(f'libvirt on this hypervisor has no {what} disks for {host.machine or host.arch}',
@@ -91,13 +95,16 @@ def with_bus(disk: Disk, host: Host) -> Disk:
 
 
 def next_target(bus: str, taken: Container[str | None]) -> str:
-    """Return the first device name of *bus* that is not *taken*: vda, sdb, hdc, nvme0n1."""
+    """Return the first device name of *bus* that is not *taken*: vda, sdb, hdc, nvme0n1.
+
+    Each NVMe disk is on a controller of its own, whose serial number is that of the disk.
+    """
     return next(name for name in _targets(bus) if name not in taken)
 
 
 def _targets(bus: str) -> itertools.chain[str] | map[str]:
     if bus == 'nvme':
-        return map('nvme0n{}'.format, itertools.count(1))
+        return map('nvme{}n1'.format, itertools.count())
     letters = 'abcdefghijklmnopqrstuvwxyz'
     return itertools.chain.from_iterable(
         (_PREFIX[bus] + ''.join(word) for word in itertools.product(letters, repeat=length)) for length in (1, 2))
@@ -120,8 +127,8 @@ def disk_element(disk: Disk, target: str) -> Element:
         add(element, 'readonly')
     if disk.shareable:
         add(element, 'shareable')
-    if disk.serial:
-        add(element, 'serial', _serial(disk))
+    if disk.serial or disk.bus == 'nvme':  # libvirt takes no NVMe disk without
+        add(element, 'serial', _serial(disk) if disk.serial else target)
     if disk.wwn:
         add(element, 'wwn', _wwn(disk))
     return element

@@ -37,7 +37,7 @@ class NicView(Struct, frozen=True):
     """A network card, on a libvirt ``network``, a ``bridge`` of the host, or neither (``type`` direct, user, ...).
 
     ``device`` is its name among the VM's cards (eth0 is the first); ``target`` its device on the host, while the VM
-    runs.
+    runs; ``forward`` an address and port of the host that lead to the guest's ssh.
     """
 
     device: str
@@ -47,6 +47,7 @@ class NicView(Struct, frozen=True):
     network: str | None
     bridge: str | None
     model: str
+    forward: tuple[str, int] | None = None
 
 
 class GraphicsView(Struct, frozen=True):
@@ -73,6 +74,7 @@ class Domain(Struct, frozen=True):
     max_memory: int = 0
     uefi: bool = False
     nvram: str | None = None
+    nvram_format: str | None = None
     kernel: str | None = None
     agent: bool = False
     serial: str | None = None
@@ -81,6 +83,11 @@ class Domain(Struct, frozen=True):
     graphics: tuple[GraphicsView, ...] = ()
     info: dict[str, str] = field(default_factory=dict)
     journal: Journal | None = None
+
+    @property
+    def forward(self) -> tuple[str, int] | None:
+        """The address and port of the host that lead to the guest's ssh, None when it is reached as others are."""
+        return next((nic.forward for nic in self.nics if nic.forward), None)
 
     @property
     def seed_pool(self) -> str | None:
@@ -118,6 +125,7 @@ def read(xml: str) -> Domain:
         max_memory=mebibytes(root.find('maxMemory')) or memory,
         uefi=_uefi(system, nvram),
         nvram=nvram,
+        nvram_format=nvram and _format_of_nvram(system),
         kernel=system.findtext('kernel') if system is not None else None,
         agent=any(_name_of_target(channel) == 'org.qemu.guest_agent.0' for channel in devices.get('channel', ())),
         serial=_serial(devices),
@@ -146,6 +154,11 @@ def _nvram(system: Element | None) -> str | None:
         return None
     source = element.find('source')
     return (source.get('file') if source is not None else (element.text or '').strip()) or None
+
+
+def _format_of_nvram(system: Element | None) -> str | None:
+    element = system.find('nvram') if system is not None else None
+    return element.get('format', 'raw') if element is not None else None
 
 
 def _uefi(system: Element | None, nvram: str | None) -> bool:
@@ -199,7 +212,13 @@ def _nic(index: int, element: Element) -> NicView:
         type=kind,
         network=network,
         bridge=origin.get('bridge') if kind == 'bridge' and network is None else None,
-        model=model.get('type', '') if model is not None else '')
+        model=model.get('type', '') if model is not None else '',
+        forward=_forward(element))
+
+
+def _forward(element: Element) -> tuple[str, int] | None:
+    forward, ports = element.find('portForward[@address]'), element.find('portForward[@address]/range[@start]')
+    return (forward.get('address', ''), _number(ports.get('start'))) if forward is not None and ports is not None else None
 
 
 def _graphics(element: Element) -> GraphicsView:

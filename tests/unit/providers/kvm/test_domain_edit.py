@@ -37,11 +37,20 @@ def test_cpus() -> None:
 
 
 def test_cpus_below_the_ceiling_keep_it() -> None:
-    xml = text({'cpuhotplug': True}).replace('<os>', "<vcpus><vcpu id='0' enabled='yes'/></vcpus><os>")
+    xml = text({'cpuhotplug': True})
     view = read(domain.with_cpus(xml, 7))
     assert (view.numcpus, view.max_cpus) == (7, 64)
-    assert domain.parse(domain.with_cpus(xml, 7)).find('vcpus') is None
     assert read(domain.with_cpus(xml, 70)).max_cpus == 70
+
+
+def test_cpus_that_can_be_taken_away_are_all_but_the_first() -> None:
+    born = domain.parse(text({'cpuhotplug': True}))
+    for changed, count in ((domain.with_cpus(domain.to_text(born), 3), 3), (domain.with_cpus(domain.to_text(born), 1), 1)):
+        [vcpus] = domain.parse(changed).iter('vcpus')
+        assert [cpu.get('hotpluggable') for cpu in vcpus] == ['no', *['yes'] * (count - 1)]
+    assert domain.parse(domain.with_cpus(domain.to_text(born), 70)).find('vcpus') is None
+    other = domain.to_text(born).replace('arch="x86_64"', 'arch="ppc64le"')
+    assert domain.parse(domain.with_cpus(other, 3)).find('vcpus') is None  # there whole cores go, and libvirt knows them
 
 
 def test_cpus_keep_the_layout_of_a_socket() -> None:
@@ -201,3 +210,12 @@ def test_guests_are_told_how_to_mount_folders() -> None:
     assert [mount[2:] for mount in old] == [('9p', 'trans=virtio,version=9p2000.L,nofail')] * 2
     tags = [element.get('dir') for element in make({'sharedfolders': ['/a', '/b']}).iterfind('.//filesystem/target')]
     assert tags == ['share0', 'share1']
+
+
+def test_a_clone_on_passt_is_reached_at_an_address_of_its_own() -> None:
+    card = Nic(user='passt', mac='52:54:00:01:02:fe', ssh=22)
+    xml = domain.to_text(domain.build('a', OLD, decode_vm({}), PC, [ROOT], [card]))
+    assert read(xml).forward == ('127.1.2.254', 2222)
+    root = domain.clone(xml, 'b', NEW, ['52:54:00:00:00:09'], {}, {}, None)
+    assert read(domain.to_text(root)).forward == ('127.0.0.9', 2222)
+    assert read(text({})).forward is None

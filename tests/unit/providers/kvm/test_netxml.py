@@ -12,6 +12,8 @@ import pytest
 
 from kvirt.errors import InvalidInput
 from kvirt.providers.kvm import Kvirt, domain
+from kvirt.providers.kvm.netsettings import told, unlike
+from kvirt.providers.kvm.networks import network_shape
 from kvirt.providers.kvm.netxml import SETTINGS, changed, differences, network_element
 
 SCHEMA = Path('/usr/share/libvirt/schemas/network.rng')
@@ -119,6 +121,58 @@ def test_changes_that_can_not_be(case, settings, fragment):
         changed(element(**CASES[case]), None, None, None, None, settings)
 
 
+NAMED = ('cidr', 'dhcp', 'domain_name')
+
+
+def as_listed(root: ElementTree.Element) -> dict[str, Any]:
+    return {**told(root), **network_shape(root)}
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_a_network_has_all_the_settings_that_it_was_made_with(case):
+    settings = {key: value for key, value in CASES[case].items() if key not in NAMED}
+    assert unlike(as_listed(element(**CASES[case])), settings) == {}
+    texts = {key: str(value) if type(value) is int else value for key, value in settings.items()}
+    assert unlike(as_listed(element(**CASES[case])), texts) == {}
+
+
+@pytest.mark.parametrize('before', sorted({*CASES} - {'isolated', 'nodhcp', 'open', 'ipv6', 'bridgename'}))
+@pytest.mark.parametrize('case', [case for case in CASES if case not in ('nodhcp', 'domain', 'ipv6')])
+def test_what_a_network_lacks_is_told_and_what_is_not_fixed_can_be_given_to_it(before, case):
+    start = element(**CASES[before])
+    settings = {key: value for key, value in CASES[case].items() if key not in NAMED}
+    found = unlike(as_listed(start), settings)
+    bridged = before in ('bridge', 'macvtap', 'ovs', 'vlan', 'vlans')
+    if any(each.fixed for each in found.values()) or bridged:
+        assert bridged or {'bridge', 'macvtap', 'ovs', 'bridgename'} & set(found)
+        return
+    wanted = {key: each.wanted for key, each in found.items()}
+    after = changed(start, None, wanted.pop('nat', None), None, None, wanted)
+    assert unlike(as_listed(after), settings) == {}
+    kept = {key: value for key, value in CASES[before].items() if key not in (*NAMED, *settings)}
+    if settings.get('dns') is False:
+        kept.pop('forwarders', None)  # nobody asks them any longer
+    if not {'forward_mode', 'nat'} & set(settings):
+        assert unlike(as_listed(after), kept) == {}, 'what was not to change, changed'
+
+
+@pytest.mark.parametrize(('case', 'settings', 'expected'), [
+    ('nat', {'nat': False}, {'nat': (True, False, False)}), ('routed', {'nat': True}, {'nat': ('routed', True, False)}),
+    ('ovs', {'nat': False}, {}), ('nat', {'forward_mode': 'route'}, {'forward_mode': ('nat', 'routed', False)}),
+    ('nat', {'forward_mode': 'bridge'}, {'forward_mode': ('nat', 'bridge', True)}),
+    ('nat', {'ovs': True, 'bridgename': 'b0'}, {'ovs': (False, True, True), 'bridgename': (None, 'b0', True)}),
+    ('macvtap', {'nic': 'eth1'}, {'nic': ('eth0', 'eth1', True)}), ('nat', {'mtu': None, 'colour': 'red'}, {}),
+    ('mtu', {'mtu': 'huge'}, {'mtu': (9000, 'huge', False)}), ('vlans', {'vlan': 42}, {'vlan': ([], [42], False)}),
+    ('vlans', {'vlans': [42, 43]}, {}), ('vlans', {'vlan': 42, 'vlans': 43}, {}),
+    ('vlan', {'vlan': []}, {'vlan': ([42], [], False)}), ('nat', {'localdomain': False}, {}),
+    ('nat', {'localdomain': False, 'domain': 'lab.test'}, {'localdomain': (None, False, False)}),
+    ('dual', {'dhcp_start': 'fd00:1::2'}, {}), ('dual', {'dual_cidr': 'fd00:1:0::/64'}, {}),
+    ('forwarders', {'forwarders': '9.9.9.9'}, {'forwarders': (
+        [{'addr': '9.9.9.9'}, {'domain': 'corp.test', 'addr': '10.0.0.53'}], [{'addr': '9.9.9.9'}], False)})])
+def test_how_a_network_differs(case, settings, expected):
+    assert unlike(as_listed(element(**CASES[case])), settings) == expected
+
+
 def test_networks_are_changed_and_deleted():
     with Kvirt(url='test:///default') as kvm:
         kvm.create_network('lab', cidr=LAB, overrides={'dual_cidr': 'fd00:1::/64'}).expect()
@@ -131,6 +185,8 @@ def test_networks_are_changed_and_deleted():
         assert kvm.update_network('lba', plan='x')['error'] == 'NotFound'
         kvm.create('web', cloudinit=False, pool='default-pool', disks=[1], nets=['lab']).expect()
         assert kvm.network_ports('lab') == ['web']
+        assert Kvirt.network_unlike(kvm.info_network('lab'), {'nat': True, 'mtu': 1500}) == {
+            'nat': (False, True, False), 'mtu': (1400, 1500, False)}
         busy = kvm.update_network('lab', nat=True)
         assert busy['error'] == 'Conflict' and 'web' in busy['reason']
         kvm.update_network('lab', plan='other').expect()

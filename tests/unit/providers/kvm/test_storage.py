@@ -11,7 +11,7 @@ import libvirt
 import pytest
 
 from kvirt.providers.kvm import Kvirt, domain
-from kvirt.providers.kvm.storage import below, volume_element
+from kvirt.providers.kvm.volumes import below, volume_element
 
 BARE = {'cloudinit': False, 'pool': 'default-pool', 'disks': [1], 'start': False}
 SCHEMAS = Path('/usr/share/libvirt/schemas')
