@@ -1,17 +1,16 @@
 """A hypervisor host that is itself a guest, with a kernel of its own: device mapper, NFS, iSCSI, Open vSwitch, shaping.
 
-QEMU emulates it, without libvirt and without root, and ssh reaches it over a port of the loopback. Its image is built from
+QEMU emulates it, without this machine's libvirt, and ssh reaches it over a port of the loopback. Its image is built from
 what is in the folder ``guesthost``, booted once, and saved with its memory when all that takes long is done: from then on
-it is there within seconds. What is saved is kept in the cache of the user, under a name that changes with what it is made
-of. Only the building needs root.
+it is there within seconds. What is saved is kept below ``/var/cache``, under a name that changes with what it is made of.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import hashlib
-import os
 import shutil
 import socket
 import subprocess
@@ -24,12 +23,13 @@ from pathlib import Path
 
 from kvirt.guest.keys import HostKey
 
+from .debianroot import CACHE
+
 RECIPE = Path(__file__).with_name('guesthost')
 BUILD = Path(__file__).parents[2] / 'extras/guest-image/build'
 QEMU = 'qemu-system-x86_64'
 ADDRESS = '127.0.0.2'  # of the loopback, and yet no address that kvirt takes for this machine
 MEMORY = 2048  # MiB
-KEPT = 7 * 86400  # seconds without use after which a saved host is removed
 _PATIENCE = 300  # seconds that a first boot may take where the machine is busy
 
 
@@ -66,7 +66,6 @@ class GuestHost:
 
     def start(self) -> None:
         """Let the host go on where it was saved; or boot it, when it was not yet."""
-        assert os.path.exists(self.key)
         host_key = (self.saved / 'host_key.pub').read_text()
         self.known_hosts.write_text(f'[{ADDRESS}]:{self.port} {host_key}\n')
         disk, state = self.saved / 'disk.qcow2', self.saved / 'state'
@@ -136,52 +135,50 @@ class GuestHost:
 
 @contextlib.contextmanager
 def guest_host(folder: Path) -> Iterator[GuestHost]:
-    """Give the host, which keeps what is written to it in *folder*."""
-    host = GuestHost(_saved(), folder)
-    try:
-        host.start()
-        yield host
-    finally:
-        host.close()
+    """Give the host, which keeps what is written to it in *folder*. It is made when there is none of this description."""
+    CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    saved = CACHE / f'guesthost-{_made_of()}'
+    with (CACHE / 'guesthost.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        while not saved.is_dir():
+            fcntl.flock(lock, fcntl.LOCK_EX)  # nobody uses a saved host now, so older ones can go
+            if not saved.is_dir():
+                for old in CACHE.glob('*guesthost-*'):
+                    shutil.rmtree(old)
+                _make(saved)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        host = GuestHost(saved, folder)
+        try:
+            host.start()
+            yield host
+        finally:
+            host.close()
 
 
-def _saved() -> Path:
-    """Return the folder of the saved host, which is made when it is not there."""
-    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache', 'kvirt-tests')
-    cache.mkdir(parents=True, exist_ok=True)
+def _made_of() -> str:
     parts = sorted(path for folder in (RECIPE, BUILD.parent) for path in folder.rglob('*') if path.is_file())
-    made_of = hashlib.sha256(_run(QEMU, '--version').encode())
+    digest = hashlib.sha256(_run(QEMU, '--version').encode())
     for path in [Path(__file__), *parts]:
-        made_of.update(path.name.encode() + path.read_bytes())
-    saved = cache / f'guesthost-{made_of.hexdigest()[:16]}'
-    if not saved.is_dir():
-        with tempfile.TemporaryDirectory(prefix='.new-', dir=cache) as scratch:
-            new = Path(scratch, 'saved')
-            _make(new, Path(scratch))
-            with contextlib.suppress(OSError):  # another one was quicker
-                new.rename(saved)
-    os.utime(saved)
-    for other in cache.glob('guesthost-*'):
-        if other.stat().st_mtime < time.time() - KEPT:
-            shutil.rmtree(other)
-    return saved
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
-def _make(saved: Path, scratch: Path) -> None:
-    saved.mkdir(mode=0o700)
-    _run('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', str(saved / 'key'))
+def _make(saved: Path) -> None:
+    new = Path(tempfile.mkdtemp(prefix='.guesthost-', dir=CACHE))
+    _run('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', str(new / 'key'))
     host_key = HostKey.generate()
-    (saved / 'host_key').write_text(host_key.private)
-    (saved / 'host_key.pub').write_text(host_key.public)
-    _run(sys.executable, str(BUILD), '--output', str(saved / 'disk.qcow2'), '--suite', 'trixie', '--size', '3G',
+    (new / 'host_key').write_text(host_key.private)
+    (new / 'host_key.pub').write_text(host_key.public)
+    _run(sys.executable, str(BUILD), '--output', str(new / 'disk.qcow2'), '--suite', 'trixie', '--size', '3G',
          '--packages', str(RECIPE / 'packages'), '--overlay', str(RECIPE / 'rootfs'))
-    host = GuestHost(saved, scratch)
+    host = GuestHost(new, new)
     try:
         host.start()
-        host.run('sh', (RECIPE / 'prepare').read_text(), timeout=300)
+        host.run('sh', (RECIPE / 'prepare').read_text(), timeout=_PATIENCE)
         host.save()
     finally:
         host.close()
+    new.rename(saved)
 
 
 def _run(*words: str) -> str:
