@@ -49,7 +49,9 @@ def debian_root(suite: str) -> Iterator[Path]:
 
 
 def _build(suite: str, root: Path) -> None:
-    for old in (*CACHE.glob(f'{suite}-*'), *CACHE.glob(f'.{suite}-*')):
+    for old in CACHE.glob(f'{suite}-*'):
+        old.rename(CACHE / f'.{old.name}-old')  # who is ended while it is removed leaves nothing that looks whole
+    for old in CACHE.glob(f'.{suite}-*'):
         subprocess.run(['rm', '-rf', '--one-file-system', old], check=True)
     part = Path(tempfile.mkdtemp(prefix=f'.{suite}-', dir=CACHE))
     part.chmod(0o755)

@@ -19,7 +19,7 @@ import yaml
 
 from kvirt.config import Kconfig
 from kvirt.providers.kvm import Kvirt, domain
-from kvirt.providers.kvm.storage import below
+from kvirt.providers.kvm.volumes import below
 from kvirt.settings import Settings
 
 from . import test_domain_xml as golden

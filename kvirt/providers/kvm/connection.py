@@ -114,6 +114,10 @@ def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
     """Return what an error of libvirt means."""
     code, text = error.get_error_code(), _words(error)
     kind = _MEANING.get(code, errors.KvirtError)
+    lacks = re.search(r"Unknown driver '(\w+)'", text)
+    if lacks:
+        return errors.NotSupported(f"QEMU on the hypervisor has no driver for disks on {lacks[1]}",
+                                   hint='On Debian it is in the package qemu-block-extra')
     if 'already exists with uuid' in text or 'already exists' in text:
         kind = errors.AlreadyExists
     elif 'unable to connect to server' in text or 'Cannot recv data' in text or 'socket is closed' in text:

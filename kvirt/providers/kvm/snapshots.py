@@ -43,6 +43,7 @@ class Snapshots(Create):
         elif obstacle is None:
             self._take(native, name, view, external=False)
         else:
+            self._overlays(view, name)  # raises where there can be no external one either
             raise NotSupported(f'no internal snapshot can be taken of VM {base}: {obstacle}',
                                hint='An external one can be taken, but this libvirt can not revert to it: 9.9 can')
 

@@ -95,7 +95,7 @@ def test_a_pool_that_can_not_be_read_hides_no_image(kvm, monkeypatch, caplog):
 
 def test_a_block_device_is_grown_by_somebody_else(kvm, monkeypatch):
     kvm.create('web', **BARE).expect()
-    monkeypatch.setattr(kvm, 'on_files', lambda pool: False)
+    monkeypatch.setattr(kvm, 'can_grow', lambda pool: False)
     refused = kvm.resize_disk('web', 'web_0.img', 2)
     assert refused['error'] == 'NotSupported' and 'Grow /default-pool/web_0.img on the host' in refused['reason']
     assert kvm.resize_disk('web', 'web_0.img', 1).ok
