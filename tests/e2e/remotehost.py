@@ -89,10 +89,9 @@ NETWORK = """\
 </network>
 """
 PROGRAMS = {'ip': 'iproute2', 'unshare': 'util-linux', 'nsenter': 'util-linux', 'pivot_root': 'util-linux',
-            'mount': 'mount',
-            'sshd': 'openssh-server', 'ssh': 'openssh-client', 'ssh-keygen': 'openssh-client', 'libvirtd': 'libvirt-daemon',
-            'virtlogd': 'libvirt-daemon', 'virt-ssh-helper': 'libvirt-daemon', 'dnsmasq': 'dnsmasq-base',
-            'iptables': 'iptables'}
+            'mount': 'mount', 'sshd': 'openssh-server', 'ssh': 'openssh-client', 'ssh-keygen': 'openssh-client',
+            'libvirtd': 'libvirt-daemon', 'virtlogd': 'libvirt-daemon', 'virt-ssh-helper': 'libvirt-daemon',
+            'dnsmasq': 'dnsmasq-base', 'iptables': 'iptables'}
 _PATIENCE = 60  # seconds
 
 
