@@ -197,7 +197,11 @@ class RemoteHost:
 
     def run(self, *words: str) -> str:
         """Run a program within the network of the host."""
-        return _run('nsenter', '--net', '--target', str(self.pid), *words)
+        return _run(*self.within(*words))
+
+    def within(self, *words: str) -> list[str]:
+        """Return what runs a program within the network of the host."""
+        return ['nsenter', '--net', '--target', str(self.pid), *words]
 
     def close(self) -> None:
         """End what runs there, and take the devices away; the kernel does as much later."""

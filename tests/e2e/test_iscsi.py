@@ -33,8 +33,7 @@ def served(host: RemoteHost, folder: Path) -> Iterator[None]:
     """Serve two disks of 64 MiB in the network of *host*, to who knows the password."""
     assert shutil.which('tgtd', path=f"{os.environ['PATH']}:/usr/sbin"), 'a target needs tgtd: apt install tgt'
     number = str(20000 + secrets.randbelow(12000))  # of its socket
-    words = ['ip', 'netns', 'exec', host.name, 'tgtd', '--foreground', '--control-port', number, '--iscsi',
-             'portal=127.0.0.1:3260']
+    words = host.within('tgtd', '--foreground', '--control-port', number, '--iscsi', 'portal=127.0.0.1:3260')
 
     def tell(*words: str) -> bool:
         done = subprocess.run(['tgtadm', '--control-port', number, '--lld', 'iscsi', *words], capture_output=True)
