@@ -28,6 +28,14 @@ SKIPPED = pytest.StashKey[dict[str, str]]()
 """Why tests were skipped, by their ids."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest begin first, so that the workers end together."""
+    def minutes(item: pytest.Item) -> float:
+        mark = item.get_closest_marker('minutes')
+        return -mark.args[0] if mark else 0
+    items.sort(key=minutes)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Write down why a test was skipped."""

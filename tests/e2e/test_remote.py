@@ -35,7 +35,7 @@ from .conftest import IMAGE, STEM, URI
 from .remotehost import RemoteHost, delayed, links, network_of, remote_host
 from .test_guest import kvirt
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('boot_2')]  # one host serves them all, and its guest is emulated
+pytestmark = [pytest.mark.e2e, pytest.mark.minutes(3), pytest.mark.xdist_group('remote')]  # one host serves them all
 
 BARE: dict[str, Any] = {'virttype': 'qemu', 'cloudinit': False, 'nets': [], 'memory': 64, 'numcpus': 1, 'disks': []}
 SMALL = [word for value in ('disks=[]', 'nets=[]', 'cloudinit=false', 'start=false') for word in ('-P', value)]
