@@ -23,7 +23,8 @@ PACKAGES = ('libvirt-daemon', *(f'libvirt-daemon-driver-{driver}' for driver in 
             'dnsmasq-base', 'iptables', 'nftables')
 OPTIONS = ('--quiet', '--variant=apt', '--format=directory', f"--include={','.join(PACKAGES)}",
            '--aptopt=APT::Install-Recommends "false"', '--dpkgopt=force-unsafe-io',
-           *(f'--dpkgopt=path-exclude=/usr/share/{folder}/*' for folder in ('doc', 'locale', 'man')))
+           *(f'--dpkgopt=path-exclude=/usr/share/{each}' for each in (
+               'doc/*', 'locale/*', 'man/*', 'AAVMF/*.ms.fd', 'AAVMF/*.snakeoil.fd', 'AAVMF/*.strictnx.fd')))
 CONTAINED = ('unshare', '--mount', '--pid', '--fork', '--kill-child')  # what is killed takes all that it began with it
 PROGRAMS = {'mmdebstrap': 'mmdebstrap', 'unshare': 'util-linux'}
 AS_HERE = ('Acquire::http', 'Acquire::Check-', 'Acquire::Retries')  # settings that decide if the archive can be reached
