@@ -114,7 +114,8 @@ def links(*words: str) -> list[dict[str, Any]]:
 def test_a_bridge_that_is_there(kvm: Kvirt, prefix: str, link: Callable[..., str]) -> None:
     name, bridge, vm = f'{prefix}-net', link('bridge'), f'{prefix}-a'
     kvm.create_network(name, overrides={'bridge': True, 'bridgename': bridge}).expect()
-    assert kvm.info_network(name) == {'dhcp': False, 'type': 'libvirt', 'mode': 'bridge', 'plan': 'kvirt'}
+    assert kvm.info_network(name) == {'dhcp': False, 'type': 'libvirt', 'mode': 'bridge', 'plan': 'kvirt',
+                                       'bridgename': bridge}
     kvm.create(vm, **BARE, nets=[name, bridge]).expect()  # a card on the network, and one on the bridge itself
     assert len(links('master', bridge)) == 2
     assert [nic['net'] for nic in kvm.info(vm)['nets']] == [name, bridge]
