@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import queue
+import re
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -98,6 +99,10 @@ def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
     """Return what an error of libvirt means."""
     code, text = error.get_error_code(), (error.get_error_message() or str(error)).strip()
     kind = _MEANING.get(code, errors.KvirtError)
+    lacks = re.search(r"Unknown driver '(\w+)'", text)
+    if lacks:
+        return errors.NotSupported(f"QEMU on the hypervisor has no driver for disks on {lacks[1]}",
+                                   hint='On Debian it is in the package qemu-block-extra')
     if 'already exists with uuid' in text or 'already exists' in text:
         kind = errors.AlreadyExists
     elif 'unable to connect to server' in text or 'Cannot recv data' in text or 'socket is closed' in text:

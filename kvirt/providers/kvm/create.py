@@ -85,10 +85,12 @@ class Create(Reservations, Images, Host):
         seed = guest.seed([nic.mac or '' for nic in nics], fresh) if guest.kind else None
         seed_name = f'{name}.iso'
         pool = self.pool(spec.pool)
-        if seed is not None and self.find_volume(seed_name, spec.pool, refresh=False) is not None:
-            raise AlreadyExists(f'volume {seed_name} exists in pool {spec.pool}', hint='Delete it first')
+        if seed is not None:
+            pool = self._pool_of_seed(pool)
+            if self.find_volume(seed_name, pool.name(), refresh=False) is not None:
+                raise AlreadyExists(f'volume {seed_name} exists in pool {pool.name()}', hint='Delete it first')
         made = [(volume.pool, volume.name) for volume in volumes if not volume.existing]
-        journal = journals.begin([*made, *([(spec.pool, seed_name)] if seed is not None else [])])
+        journal = journals.begin([*made, *([(pool.name(), seed_name)] if seed is not None else [])])
         root = domain.build(name, fresh, spec, host, [*(volume.device for volume in volumes), *drives], nics,
                             self._seed_device(pool, seed_name, volumes, host) if seed is not None else None,
                             {**self.fields(spec, guest), **({FIELD: text_of(reserved)} if reserved else {})},
@@ -129,12 +131,14 @@ class Create(Reservations, Images, Host):
         try:
             self.make_volume(self.pool(volume.pool), volume.name, volume.size, thin=volume.thin, image=volume.image,
                              form=volume.form)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_STORAGE_VOL_EXIST:
-                # Somebody else made it after we looked: it is not ours to remove.
-                self.write_journal(native, journals.without(journal, volume.pool, volume.name))
-                raise AlreadyExists(f'volume {volume.name} exists in pool {volume.pool}') from None
-            raise
+        except (libvirt.libvirtError, AlreadyExists) as error:
+            if isinstance(error, libvirt.libvirtError) and error.get_error_code() != libvirt.VIR_ERR_STORAGE_VOL_EXIST:
+                raise
+            # Somebody else made it after we looked: it is not ours to remove.
+            self.write_journal(native, journals.without(journal, volume.pool, volume.name))
+            if isinstance(error, AlreadyExists):
+                raise
+            raise AlreadyExists(f'volume {volume.name} exists in pool {volume.pool}') from None
 
     def finish(self, native: libvirt.virDomain, journal: Journal) -> None:
         """Write into the journal that the VM is complete."""
@@ -222,22 +226,24 @@ class Create(Reservations, Images, Host):
             pool = self.pool(disk.pool or spec.pool)
             volume_name = safe_name('volume', disk.name) if disk.name else f'{name}_{index}.img'
             there = self.find_volume(volume_name, pool.name(), refresh=False)
-        self.refuse_ceph(pool)
         shared = bool(disk.shareable)
-        wanted = Disk(path=volume_name, bus=disk.interface or spec.diskinterface, serial=disk.serial, wwn=disk.wwn,
-                      cache=disk.cache, discard=disk.discard or 'unmap', shareable=shared)
+        wanted: dict[str, Any] = {
+            'bus': disk.interface or spec.diskinterface, 'serial': disk.serial, 'wwn': disk.wwn, 'cache': disk.cache,
+            'discard': disk.discard or 'unmap', 'shareable': shared}
         if there is not None:
             if not disk.volume:
                 self._refuse_left(there, volume_name, pool)
             self.refuse_used(there, volume_name, shared)
-            device = replace(wanted, path=there.path(), format=volume_format(there))
-            return Volume(pool.name(), volume_name, there.path(), there.info()[1], False, None, True, device)
+            return Volume(pool.name(), volume_name, there.path(), there.info()[1], False, None, True,
+                          self.disk_of(there, **wanted))
         thin = spec.diskthin if disk.thin is None else disk.thin
         image_name = disk.image or (spec.image if index == 0 else None)
         image = self.get_image(image_name, pool.name()) if image_name else None
+        if image is not None:
+            self.refuse_source(image)
         form = disk.format or ('raw' if shared else None)
-        device = replace(wanted, path=f'{self.pool_folder(pool)}/{volume_name}',
-                         format=self.format_of(pool, thin, image is not None, form))
+        device = Disk(format=self.format_of(pool, thin, image is not None, form), **self.whereabouts(pool, volume_name),
+                      **wanted)
         size = clone_size(self._size(disk, spec, image), image, volume_name)
         return Volume(pool.name(), volume_name, device.path or '', size, thin, image, False, device, form)
 
@@ -282,6 +288,16 @@ class Create(Reservations, Images, Host):
         source = {'user': user} if user else self.network_or_bridge(net.name)
         return Nic(**source, mac=net.mac or random_mac(), model=net.type, mtu=net.mtu, queues=net.multiqueues,
                    filter=net.filter)
+
+    def _pool_of_seed(self, pool: libvirt.virStoragePool) -> libvirt.virStoragePool:
+        """Return where the seed of a VM in *pool* goes: there, or where it can be written to. NotSupported."""
+        if self.writable(pool):
+            return pool
+        folders = [other for other in self.pools() if self.on_files(other)]
+        if not folders:
+            raise NotSupported(f'libvirt can not write a seed into pool {pool.name()}, and there is no pool in a folder',
+                               hint='Make one, or give cloudinit: false')
+        return min(folders, key=lambda folder: (folder.name() != 'default', folder.name()))
 
     def _seed_device(self, pool: libvirt.virStoragePool, name: str, volumes: Sequence[Volume], host: domain.Host) -> Disk:
         root = volumes[0].device if volumes else None
@@ -363,7 +379,9 @@ class Create(Reservations, Images, Host):
             if self.find_volume(name, pool.name(), refresh=False) is not None:
                 raise AlreadyExists(f'volume {name} exists in pool {pool.name()}')
             source = disk.path or f'{disk.pool}/{disk.volume}'
-            yield Copy(pool.name(), name, f'{self.pool_folder(pool)}/{name}', source, volume, seed)
+            if not seed:
+                self.format_of(pool, thin=False, clone=True)  # refused where none can be made
+            yield Copy(pool.name(), name, self.whereabouts(pool, name).get('path', ''), source, volume, seed)
 
     @staticmethod
     def _reborn(view: Domain, new: str, macs: Sequence[str]) -> Guest:

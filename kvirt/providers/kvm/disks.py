@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast, get_args
+from typing import Any, get_args
 from xml.etree.ElementTree import Element
 
 import libvirt
@@ -13,9 +13,9 @@ from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.create import Create
-from kvirt.providers.kvm.domain import Disk, DiskView, Domain
-from kvirt.providers.kvm.volumes import GIB, clone_size, volume_format
-from kvirt.spec import Bus, Cache
+from kvirt.providers.kvm.domain import DiskView, Domain
+from kvirt.providers.kvm.volumes import GIB, clone_size
+from kvirt.spec import Cache
 from kvirt.undo import Undo
 
 _SETTINGS: dict[str, tuple[str, ...]] = {
@@ -56,10 +56,8 @@ class Disks(Create):
 
     def _attach(self, native: libvirt.virDomain, view: Domain, volume: libvirt.virStorageVol, interface: str,
                 overrides: Mapping[str, Any], shareable: bool) -> dict[str, Any]:
-        self.refuse_ceph(volume.storagePoolLookupByVolume())
-        wanted = Disk(path=volume.path(), format=cast(Any, volume_format(volume)), bus=cast(Bus, interface),
-                      serial=overrides.get('serial'), wwn=overrides.get('wwn'), cache=overrides.get('cache'),
-                      discard=overrides.get('discard', 'unmap'), shareable=shareable)
+        wanted = self.disk_of(volume, bus=interface, serial=overrides.get('serial'), wwn=overrides.get('wwn'),
+                              cache=overrides.get('cache'), discard=overrides.get('discard', 'unmap'), shareable=shareable)
         disk = domain.with_bus(wanted, self.host_of(view))
         target = domain.next_target(disk.bus or 'virtio', {known.target for known in view.disks if known.target})
         element = domain.disk_element(disk, target)
@@ -106,7 +104,7 @@ class Disks(Create):
             clones = self.backed_by(volume.path())
             if clones:
                 raise Conflict(f"{', '.join(sorted(clones))} lies upon volume {diskname}", hint='Delete those first')
-            volume.delete(0)
+            self.delete_volume(volume, snapshots=True)
             return
         native = self.domain_of(name)
         view = self.persistent(native)
@@ -117,7 +115,7 @@ class Disks(Create):
             return
         where, volume_name = volume.storagePoolLookupByVolume().name(), volume.name()
         if not any(vm != view.name for vm in self.users_of(volume.path())):  # else another VM shares it
-            volume.delete(0)
+            self.delete_volume(volume)
         if view.journal:
             self.write_journal(native, journals.without(view.journal, where, volume_name))
 
@@ -149,7 +147,7 @@ class Disks(Create):
         have = volume.info()[1]
         if size * GIB < have:
             raise InvalidInput(f'disk {diskname} has {have / GIB:.1f} GiB and can not be made smaller')
-        if not native.isActive() or not self.on_files(volume.storagePoolLookupByVolume()):
+        if not native.isActive() or not self.grown_by_qemu(volume.storagePoolLookupByVolume()):
             volume.resize(size * GIB, 0)
         if native.isActive():  # QEMU grows a file itself, and is told of a device that has grown
             native.blockResize(disk.target or disk.path, size * GIB, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)

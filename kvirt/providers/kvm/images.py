@@ -61,6 +61,9 @@ class Images(Storage):
         """Return the path of an image for a drive: a volume of a pool, or an absolute path on the host. NotFound."""
         volume = self.find_volume(iso)
         if volume is not None:
+            pool = volume.storagePoolLookupByVolume()
+            if not self.writable(pool):
+                raise NotSupported(f"{what} '{iso}' is in pool {pool.name()}, and a drive takes what the host has itself")
             return str(volume.path())
         if iso.startswith('/') and (self.remote or Path(iso).is_file()):
             return iso
@@ -88,6 +91,9 @@ class Images(Storage):
             raise NotSupported('commands for an image are not supported yet', hint='Run them in a VM, and export it')
         from kvirt.providers.kvm.arrivals import Arrival  # not for a list of VMs
         where = self.pool(pool)
+        if not self.writable(where):
+            raise NotSupported(f'libvirt can not write an image into pool {where.name()}',
+                               hint='Download it into a pool in a folder: disks elsewhere are copied from there')
         arrival = Arrival(url, name, size)
         self.refresh(where)  # libvirt goes on to show a file that was removed by hand
         if self.find_volume(arrival.name, where.name(), refresh=False) is not None:
@@ -151,7 +157,7 @@ class Images(Storage):
         users = self._dependents(volume.path())
         if users:
             raise Conflict(f"image {image} is in use by {', '.join(sorted(users.values()))}")
-        volume.delete(0)
+        self.delete_volume(volume, snapshots=True)
 
     def _dependents(self, path: str) -> dict[str, str]:
         """Return who needs the volume at *path*, and how to say it: VMs with their thin clone, and clones of nobody."""
@@ -175,11 +181,13 @@ class Images(Storage):
         if native.isActive():
             raise Conflict(f'VM {name} is running', hint='Stop it first: its disk changes while it would be copied')
         root = next((disk for disk in self.persistent(native).disks if disk.device == 'disk' and not disk.readonly), None)
-        if root is None or not root.path:
-            raise NotFound(f'VM {name} has no disk')
-        source = self.libvirt.storageVolLookupByPath(root.path)
+        source = self.volume_of(root) if root else None
+        if source is None:
+            raise NotFound(f'VM {name} has no disk{" in a pool" if root else ""}')
         pool = source.storagePoolLookupByVolume()
-        final = safe_name('image', image or name) + ('' if '.' in (image or '') else '.qcow2')
+        suffix = '.qcow2' if self.on_files(pool) else '.raw'
+        final = safe_name('image', image or name) + ('' if '.' in (image or '') else suffix)
+        self.format_of(pool, thin=False, clone=True)  # refused where none can be made
         if self.find_volume(final, pool.name()) is not None:
             raise AlreadyExists(f'image {final} exists in pool {pool.name()}')
         with Undo().translating(self.translate) as undo:

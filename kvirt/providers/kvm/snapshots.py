@@ -42,6 +42,7 @@ class Snapshots(Create):
         elif self._reverts_external():
             self._take(native, name, view, external=True)
         else:
+            self._overlays(view, name)  # raises where there can be no external one either
             raise NotSupported(f'no internal snapshot can be taken of VM {base}: {obstacle}',
                                hint='An external one can be taken, but this libvirt can not revert to it: 9.9 can')
 

@@ -87,8 +87,9 @@ class Storage(Volumes):
             pool = self.libvirt.storagePoolDefineXML(domain.to_text(root), 0)
         except libvirt.libvirtError as error:
             if 'missing backend' in str(error):
+                package = f"libvirt-daemon-driver-storage-{root.get('type')}"
                 raise NotSupported(f'{self.uri} has no storage driver for pools of type {pooltype}',
-                                   hint=f"Install libvirt-daemon-driver-storage-{root.get('type')} there") from None
+                                   hint=f'Install {package} there, and restart libvirtd') from None
             raise
         folder = root.get('type') in pools.BUILT
         new = folder and not self.remote and self._absent(root.findtext('target/path') or '/')
@@ -130,6 +131,9 @@ class Storage(Volumes):
             if users:
                 raise Conflict(f"pool {name} holds disks of {', '.join(users)}", hint='Delete those VMs first')
             if full:
+                if self.kind(pool) == 'rbd':
+                    raise NotSupported(f'what is in pool {name} may be in use by other hosts: kvirt does not delete it all',
+                                       hint='Delete the volumes one by one, or the pool without them')
                 clones = sorted(volume.name() for other in self.pools() if other.name() != name
                                 for volume, _ in self.volumes_in(other) if below(volume) in paths)
                 if clones:

@@ -100,7 +100,10 @@ class Vms(Growth):
         shape: DiskShape = {'device': disk.target or '', 'format': disk.format or '', 'type': disk.bus or '',
                             'path': disk.path or f'{disk.pool}/{disk.volume}'}
         with contextlib.suppress(libvirt.libvirtError):  # the size of an odd disk is not known; the rest of the VM is
-            shape['size'] = -(-native.blockInfo(disk.target or disk.path, 0)[0] // GIB)
+            # libvirt itself looks at no disk on a network: QEMU does while the VM runs, else its pool knows.
+            volume = self.volume_of(disk) if (disk.ceph or disk.pool) and not native.isActive() else None
+            capacity = volume.info()[1] if volume else native.blockInfo(disk.target or disk.path, 0)[0]
+            shape['size'] = -(-capacity // GIB)
         return shape
 
     @staticmethod

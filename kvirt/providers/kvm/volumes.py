@@ -5,22 +5,30 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import libvirt
 
-from kvirt.errors import Conflict, InvalidInput, NotFound, NotSupported
+from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.names import did_you_mean
 from kvirt.providers.kvm import domain
+from kvirt.providers.kvm.domain import Disk
 from kvirt.providers.kvm.lookup import Lookup
+from kvirt.undo import Undo
 
 log = logging.getLogger(__name__)
 
 GIB = 1024**3
 _CHUNK = 1024**2
 _FILE_POOLS = ('dir', 'fs', 'netfs')
+_LISTED_POOLS = ('iscsi', 'iscsi-direct')
+"""Pools whose volumes are made on their server, and only listed by libvirt."""
+
+_CEPH = 'rbd'
+"""Its volumes are raw, and reached by QEMU alone: libvirt makes, grows and removes them, and can't write to one."""
 
 
 class Volumes(Lookup):
@@ -124,6 +132,8 @@ class Volumes(Lookup):
                     image: libvirt.virStorageVol | None = None, form: str | None = None) -> libvirt.virStorageVol:
         """Make a volume of *size* bytes. A thick clone of *image* is copied, which may take minutes."""
         kind = self.kind(pool)
+        if kind == _CEPH:
+            return self._make_on_ceph(pool, name, size, image, thin)
         on_files = kind in _FILE_POOLS
         form = self.format_of(pool, thin, image is not None, form) if on_files else None
         if image is None or (thin and on_files):
@@ -140,19 +150,87 @@ class Volumes(Lookup):
     def copy_volume(self, pool: libvirt.virStoragePool, name: str, source: libvirt.virStorageVol,
                     full: bool) -> libvirt.virStorageVol:
         """Copy *source*; with *full* into one piece, else on the same image that it is a thin clone of."""
+        if self.kind(pool) == _CEPH:
+            return self._copy_to_ceph(pool, name, source)
         root = volume_element(name, source.info()[1], volume_format(source) if self.on_files(pool) else None)
         below = ET.fromstring(source.XMLDesc()).find('backingStore')
         if below is not None and below.find('path') is not None and not full:
             root.append(below)
         return pool.createXMLFrom(domain.to_text(root), source, 0)
 
+    def _make_on_ceph(self, pool: libvirt.virStoragePool, name: str, size: int, image: libvirt.virStorageVol | None,
+                      thin: bool) -> libvirt.virStorageVol:
+        """Make an empty volume, or a clone of *image*: a thin one where Ceph can, which is within the pool, else a copy."""
+        if image is None:
+            return self._new_on_ceph(pool, name, size)
+        self.refuse_source(image)
+        if not thin or image.storagePoolLookupByVolume().name() != pool.name():
+            return self._copy_to_ceph(pool, name, image, size)
+        # When a clone fails libvirt deletes what bears its name, even if another host made it: so it is looked for first.
+        self._new_on_ceph(pool, name, size).delete(0)
+        clone = pool.createXMLFrom(domain.to_text(volume_element(name, size, None)), image, 0)
+        with Undo().translating(self.translate) as undo:
+            undo.add(f'volume {name}', lambda: self.remove_volume(pool.name(), name))
+            if clone.info()[1] < size:
+                clone.resize(size, 0)
+        return clone
+
+    def refuse_source(self, image: libvirt.virStorageVol) -> None:
+        """Raise Conflict for a disk on Ceph that is no image: no lock keeps anybody from copying what changes meanwhile."""
+        users = self.users_of(image.path()) if self.kind(image.storagePoolLookupByVolume()) == _CEPH else ()
+        if users:
+            raise Conflict(f"volume {image.name()} is a disk of {', '.join(users)}, and no image",
+                           hint=f"'kvirt export vm {users[0]}' makes one of it")
+
+    def _copy_to_ceph(self, pool: libvirt.virStoragePool, name: str, source: libvirt.virStorageVol,
+                      size: int = 0) -> libvirt.virStorageVol:
+        """Make a volume of *size* bytes, or more, that begins with what is in *source*."""
+        from kvirt.providers.kvm.copying import copy_disk  # not for a list of VMs
+        have = source.info()[1]
+        copy = self._new_on_ceph(pool, name, have)
+        with Undo().translating(self.translate) as undo:
+            undo.add(f'volume {name}', lambda: self.remove_volume(pool.name(), name))
+            copy_disk(self.libvirt, self.arch, self.disk_of(source), self.disk_of(copy))
+            if have < size:
+                copy.resize(size, 0)
+        return copy
+
+    @staticmethod
+    def _new_on_ceph(pool: libvirt.virStoragePool, name: str, size: int) -> libvirt.virStorageVol:
+        """Make an empty volume. AlreadyExists for one that another host made, of which libvirt may not know yet."""
+        try:
+            return pool.createXML(domain.to_text(volume_element(name, size, None)), 0)
+        except libvirt.libvirtError as error:
+            if not (error.get_error_message() or '').startswith('failed to create volume'):
+                raise
+            raise AlreadyExists(f'Ceph makes no volume {name} in pool {pool.name()}: it exists there, or the user of the '
+                                'pool may not make one', hint="'rbd ls' and 'ceph auth get' tell which") from None
+
+    def disk_of(self, volume: libvirt.virStorageVol, **settings: Any) -> Disk:
+        """Return *volume* as a disk of a VM."""
+        pool = volume.storagePoolLookupByVolume()
+        return Disk(**self.whereabouts(pool, volume.name(), volume.path()), format=volume_format(volume), **settings)
+
+    def whereabouts(self, pool: libvirt.virStoragePool, name: str, path: str | None = None) -> dict[str, Any]:
+        """Return what a disk says of where its volume is, which may be yet to be made."""
+        root = ET.fromstring(pool.XMLDesc())
+        if root.get('type') == 'iscsi-direct':
+            return {'pool': pool.name(), 'volume': name}
+        if root.get('type') == _CEPH:
+            source = domain.ceph_source(root, name)
+            return {'path': source.get('name'), 'network': source}
+        return {'path': path or f"{root.findtext('target/path') or ''}/{name}"}
+
     def format_of(self, pool: libvirt.virStoragePool, thin: bool, clone: bool, form: str | None = None) -> str:
         """Return the format that a volume of *pool* gets: the one asked for, where it can be. InvalidInput."""
-        on_files = self.on_files(pool)
+        kind = self.kind(pool)
+        on_files = kind in _FILE_POOLS
+        if kind in _LISTED_POOLS:
+            raise NotSupported(f'pool {pool.name()} can not make a disk: its server does', hint='Attach one with existing')
         if form not in (None, 'raw', 'qcow2'):
             raise InvalidInput(f"a disk can not be made in the format '{form}'", hint='Use raw or qcow2')
         if form == 'qcow2' and not on_files:
-            raise InvalidInput(f'pool {pool.name()} holds block devices, which are raw')
+            raise InvalidInput(f'pool {pool.name()} holds no files, and what is in it is raw')
         if form == 'raw' and thin and clone and on_files:
             raise InvalidInput('a raw disk can not be a thin clone of an image', hint='Give thin: false as well')
         return form or ('qcow2' if on_files and (thin or clone) else 'raw')
@@ -161,14 +239,17 @@ class Volumes(Lookup):
         """Return libvirt's word for the type of *pool*."""
         return ET.fromstring(pool.XMLDesc()).get('type', '')
 
-    def refuse_ceph(self, pool: libvirt.virStoragePool) -> None:
-        """Raise NotSupported for a pool whose volumes are neither files nor devices of the host."""
-        if self.kind(pool) == 'rbd':
-            raise NotSupported(f'pool {pool.name()} is on Ceph: disks of VMs there are not supported yet, only volumes')
-
     def on_files(self, pool: libvirt.virStoragePool) -> bool:
         """Tell if the volumes of *pool* are files, which can be thin clones."""
         return self.kind(pool) in _FILE_POOLS
+
+    def writable(self, pool: libvirt.virStoragePool) -> bool:
+        """Tell if libvirt can write into the volumes of *pool*, not only QEMU."""
+        return self.kind(pool) not in (_CEPH, 'iscsi-direct')
+
+    def grown_by_qemu(self, pool: libvirt.virStoragePool) -> bool:
+        """Tell if QEMU grows the disk of a VM that runs itself; of other pools it is told what has grown."""
+        return self.kind(pool) in (*_FILE_POOLS, _CEPH)
 
     def pool_folder(self, pool: libvirt.virStoragePool) -> str:
         """Return where *pool* keeps its volumes."""
@@ -208,10 +289,25 @@ class Volumes(Lookup):
         try:
             volume = self._lookup(self.libvirt.storagePoolLookupByName(pool).storageVolLookupByName, name)
             if volume is not None:
-                volume.delete(0)
+                self.delete_volume(volume)
         except libvirt.libvirtError as error:
             if error.get_error_code() not in (libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_NO_STORAGE_VOL):
                 raise
+
+    def delete_volume(self, volume: libvirt.virStorageVol, snapshots: bool = False) -> None:
+        """Delete *volume*; what Ceph keeps is Conflict. With *snapshots* those that it has on Ceph go too.
+
+        A volume that thin clones were made of has such snapshots, also when the clones are gone.
+        """
+        try:
+            taken = snapshots and self.driver != 'test' and self.kind(volume.storagePoolLookupByVolume()) == _CEPH
+            volume.delete(libvirt.VIR_STORAGE_VOL_DELETE_WITH_SNAPSHOTS if taken else 0)
+        except libvirt.libvirtError as error:
+            if not re.match('failed to (remove volume|unprotect snapshot)', error.get_error_message() or ''):
+                raise
+            what = 'thin clones' if snapshots else 'snapshots or thin clones'
+            raise Conflict(f'Ceph does not delete volume {volume.name()}: it has {what}, or is in use',
+                           hint="'rbd snap ls', 'rbd children' and 'rbd status' tell which") from None
 
     # who has one
 
@@ -219,7 +315,20 @@ class Volumes(Lookup):
         """Return the volume that a disk is; None when it is in no pool."""
         if disk.pool and disk.volume:
             return self._of_pool(disk.pool, disk.volume)
+        if disk.ceph:
+            return self._on_ceph(disk)
         return self._lookup(self.libvirt.storageVolLookupByPath, disk.path) if disk.path else None
+
+    def _on_ceph(self, disk: domain.DiskView) -> libvirt.virStorageVol | None:
+        """Return the volume of a disk on Ceph. Two Cephs may have pools, and volumes, of one name."""
+        above, _, name = (disk.path or '').rpartition('/')
+        for pool in self.pools():
+            root = ET.fromstring(pool.XMLDesc())
+            if root.get('type') == _CEPH and root.findtext('source/name') == above:
+                hosts = domain.hosts_of(root.find('source'))
+                if hosts & disk.hosts or hosts == disk.hosts:
+                    return self._of_pool(pool.name(), name)
+        return None
 
     def backed_by(self, path: str) -> list[str]:
         """Return the names of the volumes that are thin clones of the one at *path*."""

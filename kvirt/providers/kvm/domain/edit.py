@@ -108,9 +108,12 @@ def cdrom_element(drive: DiskView, path: str | None) -> Element:
 def view_element(disk: DiskView) -> Element:
     """Return as much of the element of *disk* as libvirt needs to know which one is meant."""
     block = (disk.path or '').startswith('/dev/')
-    element = Element('disk', type='volume' if disk.pool else 'block' if block else 'file', device=disk.device)
+    kind = 'volume' if disk.pool else 'network' if disk.ceph else 'block' if block else 'file'
+    element = Element('disk', type=kind, device=disk.device)
     if disk.pool:
         add(element, 'source', pool=disk.pool, volume=disk.volume)
+    elif disk.ceph:
+        add(element, 'source', protocol='rbd', name=disk.path)
     elif disk.path:
         add(element, 'source', **{'dev' if block else 'file': disk.path})
     add(element, 'target', dev=disk.target, bus=disk.bus or None)
@@ -163,10 +166,14 @@ def clone(xml: str, name: str, uuid: str, macs: Sequence[str], sources: Mapping[
     for disk in domain.iterfind('devices/disk'):
         source = disk.find('source')
         if source is not None:
-            old = source.get('file') or source.get('dev') or f"{source.get('pool')}/{source.get('volume')}"
+            ceph = source.get('name') if source.get('protocol') == 'rbd' else None
+            old = source.get('file') or source.get('dev') or ceph or f"{source.get('pool')}/{source.get('volume')}"
             if old in sources:
                 _drop(disk, 'backingStore')
-                _point(disk, sources[old])
+                if ceph:
+                    source.set('name', sources[old])  # with the servers and the secret that it has
+                else:
+                    _point(disk, sources[old])
     for port in domain.iterfind('devices/*[log]'):  # two guests can't write to one file
         _drop(port, 'log')
     for channel in domain.iterfind("devices/channel[@type='unix']"):

@@ -19,7 +19,11 @@ _UNITS = {'b': 1, 'bytes': 1, 'kb': 10**3, 'k': 2**10, 'kib': 2**10, 'mb': 10**6
 
 
 class DiskView(Struct, frozen=True):
-    """A disk or CD drive: ``path``, or ``pool`` and ``volume``; none of them when the drive is empty."""
+    """A disk or CD drive: ``path``, or ``pool`` and ``volume``; none of them when the drive is empty.
+
+    The ``path`` of a disk on Ceph, ``pool/volume``, is what it is called there, on one of ``hosts``; of what else comes
+    over a network nothing is known.
+    """
 
     target: str
     bus: str
@@ -31,6 +35,8 @@ class DiskView(Struct, frozen=True):
     readonly: bool
     serial: str | None
     shared: bool = False
+    ceph: bool = False
+    hosts: frozenset[str] = frozenset()
 
 
 class NicView(Struct, frozen=True):
@@ -173,17 +179,26 @@ def _serial(devices: dict[str, list[Element]]) -> str | None:
 def _disk(element: Element) -> DiskView:
     source, target, driver = element.find('source'), element.find('target'), element.find('driver')
     origin = source.attrib if source is not None else {}
+    ceph = origin.get('protocol') == 'rbd'
     return DiskView(
         target=target.get('dev', '') if target is not None else '',
         bus=target.get('bus', '') if target is not None else '',
         device=element.get('device', 'disk'),
-        path=origin.get('file') or origin.get('dev') or origin.get('dir'),
+        path=origin.get('file') or origin.get('dev') or origin.get('dir') or (origin.get('name') if ceph else None),
         pool=origin.get('pool'),
         volume=origin.get('volume'),
         format=driver.get('type', '') if driver is not None else '',
         readonly=element.find('readonly') is not None,
         serial=element.findtext('serial'),
-        shared=element.find('shareable') is not None)
+        shared=element.find('shareable') is not None,
+        ceph=ceph,
+        hosts=hosts_of(source) if ceph else frozenset())
+
+
+def hosts_of(source: Element | None) -> frozenset[str]:
+    """Return the servers of a ``<source>``, be it a disk's or a pool's."""
+    found = source.iterfind('host') if source is not None else ()
+    return frozenset(f"{host.get('name', '')}:{host.get('port', '')}" for host in found)
 
 
 def _nic(index: int, element: Element) -> NicView:

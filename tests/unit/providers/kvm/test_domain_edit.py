@@ -159,6 +159,29 @@ def test_clone() -> None:
         assert kept in xml
 
 
+CEPH = """<disk type='network' device='disk'><source protocol='rbd' name='vms/a_1.img' index='1'><host name='mon1'/>
+<host name='mon2' port='6789'/><auth username='kvirt'><secret type='ceph' usage='kvirt'/></auth></source>
+<target dev='vdb' bus='virtio'/></disk>"""
+
+
+def test_disks_on_ceph() -> None:
+    xml = text({}).replace('</devices>', f'{CEPH}</devices>')
+    disk = read(xml).disks[1]
+    assert (disk.path, disk.hosts) == ('vms/a_1.img', {'mon1:', 'mon2:6789'})
+    element = domain.view_element(disk)
+    assert (element.get('type'), element.find('source').attrib) == (  # type: ignore[union-attr]
+        'network', {'protocol': 'rbd', 'name': 'vms/a_1.img'})
+    copy = domain.clone(xml, 'b', NEW, [], {'vms/a_1.img': 'vms/b_1.img'}, {}, None)
+    source = copy.findall('devices/disk/source')[1]
+    assert source.get('name') == 'vms/b_1.img'
+    assert [part.tag for part in source] == ['host', 'host', 'auth'], 'its servers and secret stay'
+
+
+def test_of_other_disks_on_a_network_nothing_is_known() -> None:
+    xml = text({}).replace('</devices>', f"{CEPH.replace('rbd', 'https')}</devices>")
+    assert (read(xml).disks[1].path, read(xml).disks[1].ceph) == (None, False)
+
+
 def test_clone_keeps_the_template_of_firmware_that_was_chosen_by_hand() -> None:
     root = domain.clone(ORIGINAL.replace(" firmware='efi'", ''), 'b', NEW, [], {}, {}, None)
     variables = root.find('os/nvram')

@@ -94,6 +94,9 @@ def test_every_error_of_libvirt_has_a_meaning(kvm):
         kvm.libvirt.lookupByName('absent')
     assert type(meaning(caught.value)).__name__ == 'NotFound'
     assert kvm.translate(KeyError('a bug')) is None
+    lacks = libvirt.libvirtError('')
+    lacks.err = (38, 10, "unable to execute QEMU command 'blockdev-add': Unknown driver 'rbd'")
+    assert type(meaning(lacks)).__name__ == 'NotSupported' and 'qemu-block-extra' in str(meaning(lacks))
 
 
 def test_what_the_host_has_in_use(kvm):
