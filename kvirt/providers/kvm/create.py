@@ -258,7 +258,7 @@ class Create(Reservations, Images, Host):
 
     def refuse_used(self, volume: libvirt.virStorageVol, name: str, shareable: bool) -> None:
         """Raise if *volume* can't be a further VM's disk: Conflict, or InvalidInput for a format that none can share."""
-        users = {view.name: [disk.shared for disk in view.disks if disk.path == volume.path()]
+        users = {view.name: [disk.shared for disk in view.disks if self.path_of(disk) == volume.path()]
                  for view in self.domains_read() if volume.path() in self.paths_of(view)}
         if users and not shareable:
             raise Conflict(f"volume {name} is a disk of {', '.join(sorted(users))}", hint='Share it with shareable')

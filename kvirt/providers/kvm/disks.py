@@ -110,6 +110,8 @@ class Disks(Create):
         view = self.persistent(native)
         disk = self._find_disk(view, diskname)
         volume = self.volume_of(disk)
+        if volume is not None:
+            self.refuse_deletion(volume)
         self._detach(native, disk)
         if volume is None:
             return

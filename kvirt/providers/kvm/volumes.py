@@ -243,6 +243,12 @@ class Volumes(Lookup):
         """Tell if the volumes of *pool* are files, which can be thin clones."""
         return self.kind(pool) in _FILE_POOLS
 
+    def refuse_deletion(self, volume: libvirt.virStorageVol) -> None:
+        """Raise NotSupported for a volume that only its server can delete."""
+        pool = volume.storagePoolLookupByVolume()
+        if self.kind(pool) in _LISTED_POOLS:
+            raise NotSupported(f'volume {volume.name()} is in pool {pool.name()}, and only its server can delete it')
+
     def writable(self, pool: libvirt.virStoragePool) -> bool:
         """Tell if libvirt can write into the volumes of *pool*, not only QEMU."""
         return self.kind(pool) not in (_CEPH, 'iscsi-direct')
@@ -344,19 +350,18 @@ class Volumes(Lookup):
 
     def paths_of(self, view: domain.Domain) -> list[str]:
         """Return the paths of the disks of a domain, and of the other volumes that were made for it."""
-        paths = []
-        for disk in view.disks:
-            if disk.path:
-                paths.append(disk.path)
-            elif disk.pool and disk.volume:
-                volume = self._of_pool(disk.pool, disk.volume)
-                paths += [volume.path()] if volume else []
+        paths = [path for path in map(self.path_of, view.disks) if path]
         names = {path.rpartition('/')[2] for path in paths}
         for pool, name in view.journal.volumes if view.journal else ():  # what lies below a snapshot is no disk itself
             if name not in names:
                 volume = self._of_pool(pool, name)
                 paths += [volume.path()] if volume else []
         return paths
+
+    def path_of(self, disk: domain.DiskView) -> str | None:
+        """Return the path of a disk; None when it has none, or is a volume of a pool that is gone."""
+        volume = self._of_pool(disk.pool, disk.volume) if disk.pool and disk.volume else None
+        return volume.path() if volume else disk.path
 
     def _of_pool(self, pool: str, name: str) -> libvirt.virStorageVol | None:
         """Return a volume that a journal tells of; None when it, or its pool, is gone."""

@@ -30,6 +30,8 @@ POOLS = {
     'iscsi': ('iqn.2013-06.com.example:disk', 'iscsi', {
         'host': '10.0.0.5', 'port': 3261, 'user': 'me', 'secret': 'iscsi-me',
         'initiator': 'iqn.2013-06.com.example:host'}),
+    'iscsi-direct': ('iqn.2013-06.com.example:disk', 'iscsi-direct', {
+        'host': '10.0.0.5', 'user': 'me', 'secret': 'iscsi-me', 'initiator': 'iqn.2013-06.com.example:host'}),
     'rbd': ('vms', 'rbd', {'host': 'mon1:6789, mon2:6789', 'user': 'libvirt',
                            'secret': '2ec115d7-3a88-3ceb-bc12-0ac909a6fd87'})}
 
@@ -59,6 +61,7 @@ def test_pools(case, golden):
     ('/a', 'dir', {'host': 'x'}, "'host' means nothing"), ('/a', 'netfs', {}, 'needs a host'),
     ('/a', 'netfs', {'host': 'x', 'target': 'rel'}, 'absolute'),
     ('/a', 'netfs', {'host': 'x', 'format': 'ext4'}, 'no format'),
+    ('iqn', 'iscsi-direct', {'host': 'x'}, 'needs an initiator'),
     ('p', 'rbd', {'host': 'x', 'user': 'me'}, 'belong together'), ('p', 'rbd', {'host': 'x:y'}, 'no host with a port'),
     ('/a\x01', 'dir', {}, 'U+0001')])
 def test_pools_that_can_not_be(path, pooltype, settings, fragment):
@@ -153,8 +156,9 @@ def test_disks_of_one_name_on_two_cephs_are_told_apart(ceph):
     ceph.delete_pool('ceph9').expect()
 
 
-def test_a_server_makes_its_disks_itself(kvm):
-    path, pooltype, settings = POOLS['iscsi']
+@pytest.mark.parametrize('case', ['iscsi', 'iscsi-direct'])
+def test_a_server_makes_its_disks_itself(kvm, case):
+    path, pooltype, settings = POOLS[case]
     kvm.create_pool('lun', path, pooltype=pooltype, overrides=settings).expect()
     refused = kvm.create('web', **{**BARE, 'pool': 'lun', 'disks': [1]})
     kvm.delete_pool('lun').expect()
