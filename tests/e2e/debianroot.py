@@ -17,7 +17,7 @@ from pathlib import Path
 
 CACHE = Path('/var/cache/kvirt-tests')
 PACKAGES = ('libvirt-daemon', *(f'libvirt-daemon-driver-{driver}' for driver in (
-                'qemu', 'network', 'nodedev', 'nwfilter', 'secret', 'storage')),
+                'interface', 'qemu', 'network', 'nodedev', 'nwfilter', 'secret', 'storage')),
             *(f'qemu-system-{arch}' for arch in ('x86', 'arm', 'ppc', 'riscv', 's390x')), 'qemu-system-modules-spice',
             'qemu-utils', 'ovmf', 'qemu-efi-aarch64', 'opensbi', 'passt', 'swtpm', 'swtpm-tools', 'virtiofsd',
             'dnsmasq-base', 'iptables', 'nftables')
