@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -16,6 +17,9 @@ from kvirt.names import did_you_mean
 
 S = TypeVar('S', bound=msgspec.Struct)
 Place = Callable[[str], str]
+
+_ODD_WORD = re.compile(r"Invalid enum value '?(.*?)'?(?: - at `.*`)?$", re.DOTALL)
+"""What a decoder says of a word that is none of a Literal's."""
 
 
 def nowhere(key: str) -> str:
@@ -79,7 +83,7 @@ def decode(struct: type[S], values: Mapping[str, Any], *, what: str, where: Plac
             problems.extend(Problem(f'{what} {key}: {problem.message}' + (f'. {error.hint}' if error.hint else ''),
                                     where(key)) for problem in error.problems)
         except msgspec.ValidationError as error:
-            problems.append(Problem(f'{what} {key}: {plain(error)}', where(key)))
+            problems.append(Problem(f'{what} {key}: {plain(error, hints[key])}', where(key)))
     missing = [name for name in _required(struct) if name not in values]
     problems.extend(Problem(f'{what} {name} is missing', where('')) for name in missing)
     if problems:
@@ -116,14 +120,27 @@ class Entries:
         return tuple(decoded)
 
 
-def plain(error: msgspec.ValidationError) -> str:
-    """Turn a decoder's message into words: ``expected a number, got text``."""
+def plain(error: msgspec.ValidationError, hint: Any) -> str:
+    """Turn a decoder's message about a value that *hint* annotates into words: ``expected a number, got text``."""
     text = str(error)
+    odd = _ODD_WORD.match(text)
+    if odd:
+        words = list(_words(hint))
+        return f"'{odd[1]}' is none of {', '.join(words)}{did_you_mean(odd[1], words)}"
     for theirs, ours in (('`int`', 'a whole number'), ('`float`', 'a number'), ('`str`', 'text'),
                          ('`bool`', 'true or false'), ('`array`', 'a list'), ('`object`', 'a mapping'),
                          ('`null`', 'nothing')):
         text = text.replace(theirs, ours)
     return text[:1].lower() + text[1:]
+
+
+def _words(hint: Any) -> typing.Iterator[str]:
+    """Yield the words that a field may have, or the entries of a list in it."""
+    if typing.get_origin(hint) is typing.Literal:
+        yield from map(str, typing.get_args(hint))
+    else:
+        for part in typing.get_args(hint):
+            yield from _words(part)
 
 
 def type_name(hint: Any) -> str:

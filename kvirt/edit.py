@@ -125,7 +125,7 @@ def _faults(hint: Any, key: str, value: Any) -> list[Problem]:
     try:
         decode_value(hint, value)
     except msgspec.ValidationError as error:
-        return [Problem(f'option {key}: {plain(error)}')]
+        return [Problem(f'option {key}: {plain(error, hint)}')]
     except InvalidInput as error:
         return [Problem(f'option {key}: {problem.message}') for problem in error.problems]
     return []

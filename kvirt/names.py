@@ -1,4 +1,4 @@
-"""Names: which are safe everywhere, a fresh one at random, and which one a misspelled word meant."""
+"""Names: which are safe, a fresh one at random, which one a misspelled word meant. And things with their number."""
 
 from __future__ import annotations
 
@@ -61,3 +61,8 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     import difflib  # only what was misspelled needs it
     close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
     return f", did you mean '{close[0]}'?" if close else ''
+
+
+def counted(number: float, thing: str, things: str = '') -> str:
+    """Return a number with what it counts: ``1 second``, ``2 seconds``, ``0.5 seconds``. *things* is an odd plural."""
+    return f'{number:g} {thing if number == 1 else things or f"{thing}s"}'

@@ -37,3 +37,12 @@ def in_parallel(items: Iterable[A], work: Callable[[A], B], *, workers: int = 4)
     finally:
         stopped.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def begun(work: Callable[[], B]) -> Callable[[], B]:
+    """Begin *work* in a thread of its own; what is returned waits for it, and returns or raises what it did."""
+    from concurrent.futures import ThreadPoolExecutor
+    thread = ThreadPoolExecutor(1)
+    future = thread.submit(work)
+    thread.shutdown(wait=False)
+    return future.result

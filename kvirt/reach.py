@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kvirt.errors import Conflict, InvalidInput, KvirtError, NotFound, NotSupported, TimedOut
+from kvirt.names import counted
 from kvirt.result import Result
 from kvirt.settings import Client, Settings
 from kvirt.spec import VmSpec
@@ -117,7 +118,7 @@ class Reach:
         except KvirtError as error:
             for name in set(names) - settled.keys():
                 if isinstance(error, TimedOut):
-                    error = TimedOut(f'VM {name} was not {told} within {timeout:g} seconds')
+                    error = TimedOut(f'VM {name} was not {told} within {counted(timeout, "second")}')
                 settled[name] = Result.failure(error, name=name)
         return {name: settled[name] for name in names}
 
@@ -157,7 +158,8 @@ class Reach:
         key = identity or private_key_for(self.settings.home)
         return Target(host=known['ip'], user=user or known.get('user') or login_user(known.get('image') or ''),
                       port=int(known.get('userport') or 22), alias=self.ssh_alias(known),
-                      fingerprint=known.get('hostkey'), identity=str(key) if key else None, jump=self._jump(provider),
+                      fingerprint=known.get('hostkey'), identity=str(key) if key else None,
+                      jump=self._jump(provider, known['ip']),
                       insecure=not known.get('hostkey') and bool(known.get('insecure')))
 
     def ansible_host(self, name: str, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -197,15 +199,19 @@ class Reach:
         host = getattr(provider, 'host', None)
         return Jump(str(host), 'root') if jump is None and host and getattr(provider, 'remote', True) else jump
 
-    def _jump(self, provider: Any) -> Jump | None:
-        """Return the host to reach VMs over, where the client says ``tunnel``; the provider's own by default."""
+    def _jump(self, provider: Any, address: str) -> Jump | None:
+        """Return the host to reach the VM at *address* over, the provider's own by default; None for the straight way.
+
+        That is where the client says ``tunnel``, or where the address is one of the loopback of another host.
+        """
         from dataclasses import replace
 
         from kvirt.guest.jump import Jump
         section = {**self.settings.defaults, **self._section.values}
         named, user, port = (section.get(f'tunnel{key}') for key in ('host', 'user', 'port'))
         jump = Jump(str(named), 'root') if named else self._host(provider)
-        if jump is None or not section.get('tunnel'):
+        beyond = address.startswith('127.') and jump is not None and jump.host not in ('127.0.0.1', 'localhost')
+        if jump is None or not (section.get('tunnel') or beyond):
             return None
         return replace(jump, user=str(user) if user else jump.user, port=int(port) if port else jump.port)
 

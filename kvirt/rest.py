@@ -33,6 +33,7 @@ from kvirt.errors import (
     Unauthorized,
     Unavailable,
 )
+from kvirt.names import counted
 from kvirt.redact import redact, redact_mapping, remember
 from kvirt.wait import SYSTEM, Clock
 
@@ -105,7 +106,8 @@ class Pause(Retry):
         if pause is None:
             return False
         if pause > LONGEST_PAUSE:
-            raise RateLimited(f'the platform wants no more requests for {pause:.0f} seconds', retry_after=pause)
+            raise RateLimited(f'the platform wants no more requests for {counted(round(pause), "second")}',
+                              retry_after=pause)
         self._clock.sleep(pause)
         return True
 

@@ -253,7 +253,7 @@ class VmSpec(msgspec.Struct, frozen=True, kw_only=True):
     cpumodel: Annotated[str, doc('hardware', 'CPU model: host-model, host-passthrough, or a named one')] = 'host-model'
     cpuflags: Annotated[tuple[CpuFlag, ...], doc('hardware', 'CPU features: a name, or name and policy', flags)] = ()
     cpupinning: Annotated[tuple[CpuPin, ...], doc('hardware', 'Which host CPUs virtual CPUs run on', pins)] = ()
-    cpuhotplug: Annotated[bool, doc('hardware', 'Allow CPUs to be added while running, up to 64')] = False
+    cpuhotplug: Annotated[bool, doc('hardware', 'Allow CPUs to be added while running, up to 64, and taken away')] = False
     memoryhotplug: Annotated[bool, doc('hardware', 'Allow memory to be added while running')] = False
     numamode: Annotated[Literal['strict', 'interleave', 'preferred'] | None, doc('hardware', 'NUMA policy of memory')] = None
     numa: Annotated[tuple[NumaCell, ...], doc('hardware', 'NUMA nodes of the guest', cells)] = ()
@@ -285,7 +285,7 @@ class VmSpec(msgspec.Struct, frozen=True, kw_only=True):
     seriallog: Annotated[str | None, doc('hardware', 'File on the host that keeps what the guest writes to its serial port')] = None
     uuid: Annotated[str | None, doc('hardware', 'UUID of the VM; a fresh one when absent')] = None
     sharedfolders: Annotated[tuple[str, ...], doc('hardware', 'Folders of the host, mounted at the same path in the guest', texts)] = ()
-    usermode: Annotated[Literal['slirp', 'passt'] | None, doc('hardware', 'Put the cards on a network of QEMU itself: the guest reaches out, and nothing reaches it')] = None
+    usermode: Annotated[Literal['slirp', 'passt'] | None, doc('hardware', 'Put the cards on a network of QEMU itself: the guest reaches out; with passt the host reaches its ssh, and else nothing does')] = None
     qemuextra: Annotated[tuple[str, ...], doc('hardware', 'Further arguments for QEMU, as a list or one text', words)] = ()
     reserveip: Annotated[bool, doc('hardware', 'Keep the static addresses of the cards for the VM in the DHCP of its networks')] = False
     reservedns: Annotated[bool, doc('hardware', 'Answer for the name of the VM with them in the DNS of its networks')] = False

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from kvirt.errors import Cancelled, Conflict, KvirtError, NotFound, RateLimited, TimedOut, Unavailable
+from kvirt.names import counted
 
 T = TypeVar('T')
 
@@ -153,7 +154,7 @@ def until(check: Callable[[], T | None], *, what: str, timeout: float, interval:
         if tick:
             tick(gone)
         if gone >= timeout:
-            raise TimedOut(f'{what} did not happen within {timeout:g} seconds{trouble}')
+            raise TimedOut(f'{what} did not happen within {counted(timeout, "second")}{trouble}')
         clock.sleep(min(pause, timeout - gone))
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kvirt.errors import MissingDependency, TimedOut, Unavailable
+from kvirt.names import counted
 
 try:
     import websockets.asyncio.client as ws_client
@@ -89,7 +90,8 @@ async def _serve(display: Display, files: Path, ready: Callable[[str], None], fi
                 try:
                     browser = await asyncio.wait_for(relay.browser, first)
                 except asyncio.TimeoutError:
-                    raise TimedOut(f'nobody opened the display of {display.shows} within {first:g} seconds') from None
+                    raise TimedOut(f'nobody opened the display of {display.shows} within '
+                                   f'{counted(first, "second")}') from None
                 await _pass_on(display, server, browser, greeting, idle)
 
 
@@ -267,7 +269,7 @@ async def _pass_on(display: Display, server: _Server, browser: ws_server.ServerC
         while not (await asyncio.wait(tasks, timeout=max(0.0, moved + idle - now()),
                                       return_when=asyncio.FIRST_COMPLETED))[0]:
             if now() - moved >= idle:
-                raise TimedOut(f'nothing moved on the display of {display.shows} for {idle:g} seconds')
+                raise TimedOut(f'nothing moved on the display of {display.shows} for {counted(idle, "second")}')
     finally:
         for task in tasks:
             task.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvirt import units
 from kvirt.base.area import Area, area, built_from, serves
@@ -11,6 +11,14 @@ from kvirt.errors import InvalidInput, NotFound, NotSupported
 from kvirt.names import safe_name
 from kvirt.result import Result
 from kvirt.shapes import NetworkShape
+
+
+class Unlike(NamedTuple):
+    """A setting that is not as wanted. A *fixed* one stays as it is until the thing that has it is made anew."""
+
+    now: Any
+    wanted: Any
+    fixed: bool = False
 
 
 @area
@@ -68,8 +76,17 @@ class Networks(Area):
                         overrides: Mapping[str, Any]) -> None:
         raise NotSupported('')
 
+    @classmethod
+    def network_unlike(cls, there: NetworkShape, settings: Mapping[str, Any]) -> dict[str, Unlike]:
+        """Return which of *settings* a network does not have that ``list_networks`` tells of as *there*.
+
+        Settings are ``nat`` and the *overrides* of ``create_network``; a ``domain`` among them is compared by the caller.
+        What is not told is left out. Asks nobody; what is wanted comes in a form that ``update_network`` takes.
+        """
+        return {}
+
     def list_networks(self) -> dict[str, NetworkShape]:
-        """Return the networks by name."""
+        """Return the networks by name, with what the provider can tell of its own settings."""
         return self._ask(self._list_networks)
 
     def _list_networks(self) -> dict[str, NetworkShape]:

@@ -67,6 +67,8 @@ def _download(noun: str, known: bool) -> Callable[..., Any]:
             raise InvalidInput(f"'{min(unknown)}' means nothing here",
                                hint='Give arch, size, pool, name, cmds, url or checksum')
         url = url or values.get('url')
+        if name and '://' in name and not url:
+            name, url = None, name
         if not url and (not name or not known):
             raise InvalidInput(f'give the {noun} to download' if known else 'give its URL with -u')
         config = session.one_client(any_of_group=True)

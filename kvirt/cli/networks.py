@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from kvirt.cli import output
@@ -43,9 +45,10 @@ def create(session: Session, name: str, cidr: str | None, isolated: bool, domain
     """Create a network. -P sets what only its provider knows."""
     config = session.one_client(any_of_group=True)
     values = session.parameters()
-    plan = str(values.pop('plan', 'kvirt'))
-    result = Result.of(config.k.create_network(name, cidr=cidr, dhcp=not nodhcp, nat=not isolated, domain=domain,
-                                               plan=plan, overrides=values))
+    dhcp, nat = _switch(values, 'dhcp', nodhcp), _switch(values, 'nat', isolated)
+    cidr, domain, plan = cidr or _text(values, 'cidr'), domain or _text(values, 'domain'), _text(values, 'plan')
+    result = Result.of(config.k.create_network(name, cidr=cidr, dhcp=dhcp is not False, nat=nat is not False, domain=domain,
+                                               plan=plan or 'kvirt', overrides=values))
     return change(session, name, result, f'Network {name} created on {config.client}')
 
 
@@ -57,17 +60,26 @@ def create(session: Session, name: str, cidr: str | None, isolated: bool, domain
 def update(session: Session, name: str, isolated: bool, domain: str | None, nodhcp: bool) -> int:
     """Change a network. -P dhcp, nat, plan, and what only its provider knows."""
     values = session.parameters()
-    dhcp, nat, plan = (values.pop(key, None) for key in ('dhcp', 'nat', 'plan'))
-    dhcp, nat = (False if nodhcp else dhcp), (False if isolated else nat)
-    for key, value in (('dhcp', dhcp), ('nat', nat)):
-        if value not in (None, True, False):
-            raise InvalidInput(f'{key}: expected true or false, got {value!r}')
+    dhcp, nat = _switch(values, 'dhcp', nodhcp), _switch(values, 'nat', isolated)
+    domain, plan = domain or _text(values, 'domain'), _text(values, 'plan')
     if not values and all(value is None for value in (dhcp, nat, plan, domain)):
         raise InvalidInput('nothing to change was given', hint='Give --domain, or -P nat=true')
     config = session.one_client()
-    result = Result.of(config.k.update_network(name, dhcp=dhcp, nat=nat, domain=domain,
-                                               plan=None if plan is None else str(plan), overrides=values))
+    result = Result.of(config.k.update_network(name, dhcp=dhcp, nat=nat, domain=domain, plan=plan, overrides=values))
     return change(session, name, result, f'Network {name} updated on {config.client}')
+
+
+def _switch(values: dict[str, Any], key: str, off: bool) -> bool | None:
+    """Take the switch *key* out of what -P gave; *off* is the option that turns it off. None when neither is given."""
+    value = values.pop(key, None)
+    if value not in (None, True, False):
+        raise InvalidInput(f'{key}: expected true or false, got {value!r}')
+    return False if off else value
+
+
+def _text(values: dict[str, Any], key: str) -> str | None:
+    value = values.pop(key, None)
+    return None if value is None else str(value)
 
 
 @command('network', example='kvirt delete network -y lab')

@@ -15,6 +15,7 @@ from kvirt.cli.errors import report
 from kvirt.cli.planview import conclude, view
 from kvirt.cli.types import name_argument, names_argument
 from kvirt.errors import InvalidInput, KvirtError, NotFound
+from kvirt.names import counted
 
 if TYPE_CHECKING:
     from kvirt.plan.engine import Plan
@@ -147,7 +148,7 @@ def check(session: Session, name: str | None, inputfile: tuple[str, ...], url: s
     """Look for faults in a plan, and tell all of them. Nothing is connected to."""
     plan = _opened(session, name, inputfile, url, compat)
     number = len(plan.checked.items)
-    session.say(f"Plan {plan.name}: {number} {'entry' if number == 1 else 'entries'}, no fault")
+    session.say(f"Plan {plan.name}: {counted(number, 'entry', 'entries')}, no fault")
     output.rows(session, _entries(plan), ('type', 'name', 'client', 'needs'))
     return 0
 
@@ -373,6 +374,6 @@ def _counted(keys: Any) -> str:
     counts: dict[str, int] = {}
     for kind, _ in keys:
         counts[kind] = counts.get(kind, 0) + 1
-    return ', '.join(f"{count} {_WORDS.get(kind, kind)}{'s' if count > 1 else ''}"
+    return ', '.join(counted(count, _WORDS.get(kind, kind))
                      for kind, count in counts.items()) or 'nothing'
 

@@ -42,7 +42,7 @@ def info(session: Session, name: str) -> None:
 @name_argument()
 @click.option('-p', '--path', metavar='PATH', help='Folder, volume group or dataset on the host.')
 @click.option('-t', '--pooltype', metavar='TYPE', default='dir', show_default=True, help='dir, lvm, zfs, netfs, ...',
-              shell_complete=choices('dir', 'lvm', 'zfs', 'netfs', 'iscsi', 'rbd'))
+              shell_complete=choices('dir', 'lvm', 'zfs', 'netfs', 'iscsi', 'iscsi-direct', 'rbd'))
 @click.option('--thinpool', metavar='NAME', help='Thin pool of the volume group.')
 @click.option('-f', '--full', is_flag=True, hidden=True, help='Accepted for scripts written for kcli.')
 def create(session: Session, name: str, path: str | None, pooltype: str, thinpool: str | None, full: bool) -> int:

@@ -11,6 +11,7 @@ import click
 
 from kvirt.cli.context import Session
 from kvirt.cli.text import is_terminal, plain
+from kvirt.names import counted
 
 Tick = Callable[[str, float], None]
 Bytes = Callable[[int, 'int | None'], None]
@@ -66,7 +67,7 @@ def _lines(session: Session, name: str) -> Tick:
             _say(session, f'{name}: waiting for {what}')
         elif seconds - said[what] >= _REMIND:
             said[what] = seconds
-            _say(session, f'{name}: still waiting for {what} after {seconds:.0f} seconds')
+            _say(session, f'{name}: still waiting for {what} after {counted(round(seconds), "second")}')
     return tick
 
 

@@ -15,6 +15,7 @@ from kvirt.cli.context import Session, command
 from kvirt.cli.errors import report, worst
 from kvirt.cli.types import name_argument, name_option
 from kvirt.errors import AlreadyExists, InvalidInput, KvirtError, Problem
+from kvirt.names import counted
 
 if TYPE_CHECKING:
     from kvirt.config import Kconfig
@@ -145,7 +146,8 @@ def _preview(session: Session, order: Order, count: int | None, force: bool) -> 
     cost, currency = total(found)
     unknown = ', '.join(dict.fromkeys(what for made in found for what in made['unknown']))
     if cost is not None:
-        session.say(f"{'VM' if count is None else f'{count} VMs'}: about {cost:.2f} {currency or ''} a month".rstrip())
+        what = 'VM' if count is None else counted(count, 'VM')
+        session.say(f"{what}: about {cost:.2f} {currency or ''} a month".rstrip())
     if unknown:
         session.say(f"{'Without the price of' if cost is not None else 'No price is known for'}: {unknown}")
     return 1 if problems and not force else 0

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from kvirt.download import file_name
 from kvirt.errors import NotFound, NotSupported, Unavailable
 from kvirt.names import did_you_mean
 
@@ -99,6 +98,7 @@ def need(short: str, arch: str) -> Image:
 
 def described(name: str, row: dict[str, Any], arch: str) -> Image:
     """Return the image that a row of the table describes for one of its architectures."""
+    from kvirt.download import file_name  # the kind and the user of an image are told without
     words = row['arch'][arch] if isinstance(row['arch'][arch], dict) else {'arch': row['arch'][arch]}
     url = row['url'].format_map(words)
     checksums = row.get('checksums')

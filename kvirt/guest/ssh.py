@@ -34,6 +34,7 @@ from kvirt.guest import state
 from kvirt.guest.hostkeys import known, pin
 from kvirt.guest.jump import CONNECT, Jump, file_option, refusal
 from kvirt.guest.keys import fingerprint
+from kvirt.names import counted
 from kvirt.wait import CANCEL, SYSTEM, Clock, until
 
 _PATIENCE = 120.0  # seconds a booting guest may refuse us: it may answer before our key, or its own, is in place
@@ -225,7 +226,7 @@ def _run_into(output: IO[bytes], target: Target, known_hosts: Path, script: str,
         try:
             said = _heeding(process, script.encode(), timeout, heed, every)
         except subprocess.TimeoutExpired:
-            raise TimedOut(f'a command in {target.host} did not end within {timeout:g} seconds') from None
+            raise TimedOut(f'a command in {target.host} did not end within {counted(timeout, "second")}') from None
         finally:
             process.kill()  # nothing happens to one that has ended
     errors = said.decode(errors='replace')

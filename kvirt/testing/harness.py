@@ -77,6 +77,9 @@ class Harness:
     boots: bool = False
     """VMs really boot: an address is waited for."""
 
+    addressed: Mapping[str, Any] | None = None
+    """Where VMs are not waited for: keywords of one that has an address all the same, since its firmware asks for one."""
+
     shared: bool = True
     """Two connections see the same things. False where a platform lives within one."""
 

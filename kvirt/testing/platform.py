@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
 
+import pytest
+
 from kvirt.base import Kbase
 from kvirt.errors import TimedOut
 from kvirt.result import Result
@@ -111,6 +113,13 @@ class Platform:
     def wait(self, name: str, *statuses: str) -> None:
         """Wait until VM *name* has one of *statuses*."""
         StatusBoard(self.provider, max_age=self.harness.interval).wait(name, statuses, timeout=self.harness.timeout)
+
+    def addressed(self) -> tuple[str, str]:
+        """Create a VM that runs and gets an address, and return both."""
+        if not self.harness.boots and self.harness.addressed is None:
+            pytest.skip('VMs do not really boot here, so they have no address')
+        name = self.running(**self.harness.addressed or {})
+        return name, self.wait_address(name)
 
     def wait_address(self, name: str) -> str:
         """Wait until VM *name* has an address, and return it."""

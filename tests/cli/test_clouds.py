@@ -89,6 +89,11 @@ def test_changes_of_networks_and_cards(web: Run) -> None:
     known = rows(web, 'network')['lab']
     assert (known['mode'], known['dhcp'], known['domain'], known['plan']) == ('nat', True, 'lab.test', 'p')
     assert web('update', 'network', 'lab').code == 2
+    made = web('create', 'network', '-P', 'cidr=10.8.0.0/24', '-P', 'domain=other.test', '-P', 'dhcp=false', 'other')
+    assert made.code == 0
+    shown = json.loads(web('info', 'network', 'other', '-o', 'json').out)
+    assert (shown['cidr'], shown['domain'], shown['dhcp']) == ('10.8.0.0/24', 'other.test', False)
+    assert web('delete', 'network', '-y', 'other').code == 0
     assert web('update', 'network', '-P', 'nat=maybe', 'lab').code == 2
     assert web('update', 'nic', '-n', 'lab', 'web').code == 0
     assert json.loads(web('list', 'nic', 'web', '-o', 'json').out)[0]['net'] == 'lab'

@@ -122,7 +122,7 @@ def test_images(web: Run, server: str) -> None:
     assert done.code == 0, done.err
     assert done.err.splitlines()[-1] == 'Image tiny.qcow2 downloaded on lab'
     assert rows(web, 'image', '-e')['tiny.qcow2']['pool'] == 'fast'
-    assert 'is there already' in web('download', 'image', '-u', f'{server}/tiny.qcow2', '-p', 'fast').err
+    assert 'is there already' in web('download', 'image', f'{server}/tiny.qcow2', '-p', 'fast').err
     assert web('download', 'image', '-u', f'{server}/tiny.qcow2', '-P', 'name=other', '-o', 'json').code == 0
     assert {'tiny.qcow2', 'other'} <= set(rows(web, 'image'))
     assert web('create', 'vm', '-i', 'tiny.qcow2', '-P', 'pool=fast', 'small').code == 0

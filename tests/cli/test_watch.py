@@ -35,7 +35,7 @@ def test_it_ends_when_the_last_of_several_is_there(web: Run) -> None:
 def test_what_will_never_be_is_told(web: Run) -> None:
     done = web('wait', 'vm', '-u', 'stopped', '-t', '1', 'web', 'none')
     assert done.code == 1
-    assert done.errors == ['Error: VM web was not stopped within 1 seconds', 'Error: VM none does not exist on client lab']
+    assert done.errors == ['Error: VM web was not stopped within 1 second', 'Error: VM none does not exist on client lab']
     assert web('wait', 'vm', '-u', 'deleted', 'none').code == 0
     assert web('wait', 'vm', '-u', 'stoped', 'web').code == 2
 

@@ -8,6 +8,8 @@ then are namespaces without a process or a name, which the kernel takes away, an
 Its own network `default` has the addresses of this machine's own, so what reaches a guest there went over the host.
 
 The one key that is let in may forward ports and speak to libvirt, and nothing else: there is no shell on this host.
+
+Its libvirt and QEMU are this machine's, or those of another Debian (debianroot.py).
 """
 
 from __future__ import annotations
@@ -37,19 +39,35 @@ exec 3<&0
 read -r device
 mount -t sysfs sysfs /sys
 mount --bind {folder}/run /run
-for place in etc/libvirt var/lib/libvirt var/cache/libvirt var/log/libvirt; do
+for place in {places}; do
     mount --bind {folder}/$place /$place
 done
 ip link set lo up
 ip address add {address}/29 dev $device
 ip link set $device up
-virtlogd --pid-file /run/virtlogd.pid &
-libvirtd --pid-file /run/libvirtd.pid &
+unshare --mount sh -e {folder}/libvirt.sh &
 /usr/sbin/sshd -D -e -f {folder}/sshd_config &
 trap exit TERM
 {{ read -r never || kill $$; }} <&3 &
 wait  # for the processes that others leave behind, too
 """
+LIBVIRT = """\
+virtlogd --pid-file /run/virtlogd.pid &
+libvirtd --pid-file /run/libvirtd.pid &
+wait
+"""
+OTHER_ROOT = """\
+mkdir {folder}/root {folder}/changed {folder}/work
+mount -t overlay -o lowerdir={root},upperdir={folder}/changed,workdir={folder}/work other {folder}/root
+cd {folder}/root
+for place in dev proc run sys tmp {places}; do
+    mount --rbind /$place $place
+done
+pivot_root . mnt  # and no chroot: within one nobody makes the user namespace that passt hides in
+umount --lazy mnt
+"""
+KVM = Path('/dev/kvm')
+PLACES = 'etc/libvirt var/lib/libvirt var/cache/libvirt var/log/libvirt'
 SSHD = """\
 ListenAddress {address}
 HostKey {folder}/host_key
@@ -70,10 +88,10 @@ NETWORK = """\
 <ip address="192.168.122.1" netmask="255.255.255.0"><dhcp><range start="192.168.122.2" end="192.168.122.254"/></dhcp></ip>
 </network>
 """
-PROGRAMS = {'ip': 'iproute2', 'unshare': 'util-linux', 'nsenter': 'util-linux', 'mount': 'mount',
-            'sshd': 'openssh-server', 'ssh': 'openssh-client', 'ssh-keygen': 'openssh-client', 'libvirtd': 'libvirt-daemon',
-            'virtlogd': 'libvirt-daemon', 'virt-ssh-helper': 'libvirt-daemon', 'dnsmasq': 'dnsmasq-base',
-            'iptables': 'iptables'}
+PROGRAMS = {'ip': 'iproute2', 'unshare': 'util-linux', 'nsenter': 'util-linux', 'pivot_root': 'util-linux',
+            'mount': 'mount', 'sshd': 'openssh-server', 'ssh': 'openssh-client', 'ssh-keygen': 'openssh-client',
+            'libvirtd': 'libvirt-daemon', 'virtlogd': 'libvirt-daemon', 'virt-ssh-helper': 'libvirt-daemon',
+            'dnsmasq': 'dnsmasq-base', 'iptables': 'iptables'}
 _PATIENCE = 60  # seconds
 
 
@@ -82,8 +100,8 @@ class RemoteHost:
 
     user = 'root'
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder, self.name = folder, name
+    def __init__(self, folder: Path, name: str, root: Path | None = None) -> None:
+        self.folder, self.name, self.root = folder, name, root
         short = name if len(name) < 14 else name[:7] + name[-6:]  # a device's name has 15 letters at most
         self.devices = (f'{short}-h', f'{short}-g')
         network = _free_network()
@@ -111,7 +129,7 @@ class RemoteHost:
         with (self.folder / 'log').open('wb') as log:
             self._first = subprocess.Popen(
                 ['unshare', '--net', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child',
-                 '--mount-proc', 'sh', '-c', FIRST.format(folder=self.folder, address=self.address)],
+                 '--mount-proc', 'sh', '-c', FIRST.format(folder=self.folder, address=self.address, places=PLACES)],
                 stdin=subprocess.PIPE, stdout=log, stderr=log)
         self._until(lambda: network_of(self.pid) not in ('', network_of(os.getpid())))
         _run('ip', 'link', 'add', self.devices[0], 'type', 'veth', 'peer', 'name', self.devices[1], 'netns', str(self.pid))
@@ -133,14 +151,18 @@ class RemoteHost:
         may = 'restrict,port-forwarding,command="virt-ssh-helper qemu:///system"'
         (self.folder / 'authorized_keys').write_text(f'{may} {self.key.with_suffix(".pub").read_text()}')
         (self.folder / 'sshd_config').write_text(SSHD.format(folder=self.folder, address=self.address))
+        elsewhere = OTHER_ROOT.format(root=self.root, folder=self.folder, places=PLACES) if self.root else ''
+        (self.folder / 'libvirt.sh').write_text(elsewhere + LIBVIRT)
         settings = self.folder / 'etc/libvirt'
         (settings / 'libvirtd.conf').write_text(LIBVIRTD.format(uuid=uuid.uuid4()))
         (settings / 'qemu.conf').write_text(QEMU)
+        if self.root and KVM.exists():  # the group of that name has another number there, so KVM would come and go
+            (settings / 'qemu.conf').write_text(f'{QEMU}group = "+{KVM.stat().st_gid}"\n')
         for place, text in (('storage', POOL), ('qemu/networks', NETWORK)):
             (settings / place / 'default.xml').write_text(text)
             (settings / place / 'autostart/default.xml').symlink_to(f'/etc/libvirt/{place}/default.xml')
         known = Path('/var/cache/libvirt/qemu/capabilities')  # to find out what QEMU can do takes seconds
-        if known.is_dir():
+        if known.is_dir() and self.root is None:
             shutil.copytree(known, self.folder / 'var/cache/libvirt/qemu/capabilities')
 
     def _private(self, name: str, text: str) -> None:
@@ -175,7 +197,11 @@ class RemoteHost:
 
     def run(self, *words: str) -> str:
         """Run a program within the network of the host."""
-        return _run('nsenter', '--net', '--target', str(self.pid), *words)
+        return _run(*self.within(*words))
+
+    def within(self, *words: str) -> list[str]:
+        """Return what runs a program within the network of the host."""
+        return ['nsenter', '--net', '--target', str(self.pid), *words]
 
     def close(self) -> None:
         """End what runs there, and take the devices away; the kernel does as much later."""
@@ -216,9 +242,12 @@ def _free_network() -> ipaddress.IPv4Network:
 
 
 @contextlib.contextmanager
-def remote_host(folder: Path, name: str) -> Iterator[RemoteHost]:
-    """Give a second host that keeps what it has in *folder*; its devices are called after *name*."""
-    host = RemoteHost(folder, name)
+def remote_host(folder: Path, name: str, root: Path | None = None) -> Iterator[RemoteHost]:
+    """Give a second host that keeps what it has in *folder*; its devices are called after *name*.
+
+    *root* is the Debian whose libvirt and QEMU it runs, this machine's without one.
+    """
+    host = RemoteHost(folder, name, root)
     try:
         host.start()
         yield host

@@ -24,9 +24,6 @@ OF_NO_USE = ('sublocation', 'placement', 'publicip')
 NO_LIMITS = ('a VM can have several cards on a network here', 'a guest can be told anything here')
 """Skips of tests that try what some platforms limit, and libvirt does not."""
 
-ELSEWHERE = ('VMs do not really boot here', 'VMs do not really boot here, so they have no address')
-"""Skips of tests that need an address, which test_routes.py and test_guest.py try with guests that boot."""
-
 
 class KvmHarness(Harness):
     """libvirt on this machine. VMs are started, and not waited for: their boot is the subject of other tests."""
@@ -34,6 +31,7 @@ class KvmHarness(Harness):
     provider = 'kvm'
     options = {'url': URI}
     keywords = {'virttype': 'qemu'}
+    addressed = {'boot_order': ['network']}
     image = IMAGE
     pool = 'default'
     network = 'default'
@@ -77,7 +75,7 @@ def test_nothing_is_skipped_but_what_libvirt_has_no_notion_of(request: pytest.Fi
     never = {each.operation for each in Kvirt.capabilities() if each.mark == 'never'}
     told = {reason.removeprefix('Skipped: ') for test, reason in request.config.stash.get(SKIPPED, {}).items()
             if test.partition('::')[0] == request.node.nodeid.partition('::')[0]}
-    fine = {*NO_LIMITS, *ELSEWHERE, *(f'Kvirt does not honour {keyword}' for keyword in OF_NO_USE)}
+    fine = {*NO_LIMITS, *(f'Kvirt does not honour {keyword}' for keyword in OF_NO_USE)}
     odd = [reason for reason in told - fine
            if not (found := re.match(r'Kvirt does not support (\w+)', reason)) or found[1] not in never]
     assert odd == []

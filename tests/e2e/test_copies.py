@@ -10,7 +10,7 @@ import pytest
 
 from kvirt.providers.kvm import Kvirt
 from kvirt.providers.kvm.domain import JOURNAL_PREFIX, JOURNAL_URI
-from kvirt.providers.kvm.storage import below
+from kvirt.providers.kvm.volumes import below
 
 pytestmark = pytest.mark.e2e
 
@@ -93,12 +93,15 @@ def test_a_vm_is_renamed_with_what_is_its_own(kvm: Kvirt, prefix: str) -> None:
 
 
 @pytest.mark.parametrize('started', [False, True])
-def test_variables_of_uefi_are_not_left_to_the_next_vm_of_that_name(kvm: Kvirt, prefix: str, started: bool) -> None:
-    old, new, folder = f'{prefix}-a', f'{prefix}-b', Path('/var/lib/libvirt/qemu/nvram')
+def test_variables_of_uefi_are_not_left_to_the_next_vm_of_that_name(kvm: Kvirt, prefix: str, started: bool,
+                                                                           libvirt_folder: Path) -> None:
+    old, new, folder = f'{prefix}-a', f'{prefix}-b', libvirt_folder / 'qemu/nvram'
     kvm.create(old, **{**BARE, 'uefi': True, 'start': started}).expect()
     kvm.stop(old).expect()
     kvm.rename(old, new).expect()
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(old)]
     kvm.start(new).expect()
+    assert f'/{new}_' in kvm.domain_of(new).XMLDesc(0)
     kvm.delete(new).expect()
     assert not [path.name for path in folder.iterdir() if path.name.startswith(prefix)]
 

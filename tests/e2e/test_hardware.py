@@ -92,6 +92,10 @@ def test_what_a_guest_sees(home: Path, key: Path, prefix: str, config: Kconfig, 
 
         k.update_memory(name, 640).expect()  # it gives back what it does not need
         assert k.info(name)['memory'] == 640
+        fewer = k.update_cpus(name, 1)
+        assert remote(home, key, name, 'cat /sys/devices/system/cpu/online').strip() == '0'
+        assert fewer.ok or 'let go of its CPUs, and QEMU has not told libvirt' in fewer['reason'], fewer
+        assert k.info(name)['numcpus'] == (1 if fewer.ok else 2)
         k.delete(name).expect()
         assert 'configured after' in tell(serial_log), 'its log outlives it'
     finally:
@@ -141,6 +145,19 @@ def test_what_can_not_be_is_told_and_leaves_nothing(keywords: dict[str, object],
     refused = kvm.create(f'{prefix}-a', **given)
     assert not refused.ok and words in refused['reason'], refused
     assert error in (None, refused['error'])
+
+
+def test_disks_of_a_bus_without_hotplug_wait_for_a_stop(kvm: Kvirt, prefix: str) -> None:
+    name = f'{prefix}-sata'
+    kvm.create(name, virttype='qemu', cloudinit=False, nets=[], disks=[{'size': 1, 'interface': 'sata'}], memory=64,
+               machine='q35').expect()
+    assert "is no interface of a disk, did you mean 'virtio'?" in kvm.add_disk(name, 1, interface='virtoi')['reason']
+    for refused in (kvm.add_disk(name, 1, interface='sata'), kvm.delete_disk(name, 'sda')):
+        assert refused['error'] == 'Conflict' and 'neither come nor go' in refused['reason'], refused
+    kvm.stop(name).expect()
+    assert kvm.add_disk(name, 1, interface='sata').expect()['device'] == 'sdb'
+    kvm.delete_disk(name, 'sdb').expect()
+    kvm.delete(name).expect()
 
 
 def test_what_a_guest_does_not_follow_is_no_success(kvm: Kvirt, prefix: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -114,7 +114,8 @@ def links(*words: str) -> list[dict[str, Any]]:
 def test_a_bridge_that_is_there(kvm: Kvirt, prefix: str, link: Callable[..., str]) -> None:
     name, bridge, vm = f'{prefix}-net', link('bridge'), f'{prefix}-a'
     kvm.create_network(name, overrides={'bridge': True, 'bridgename': bridge}).expect()
-    assert kvm.info_network(name) == {'dhcp': False, 'type': 'libvirt', 'mode': 'bridge', 'plan': 'kvirt'}
+    assert kvm.info_network(name) == {'dhcp': False, 'type': 'libvirt', 'mode': 'bridge', 'plan': 'kvirt',
+                                       'bridgename': bridge}
     kvm.create(vm, **BARE, nets=[name, bridge]).expect()  # a card on the network, and one on the bridge itself
     assert len(links('master', bridge)) == 2
     assert [nic['net'] for nic in kvm.info(vm)['nets']] == [name, bridge]
@@ -123,6 +124,15 @@ def test_a_bridge_that_is_there(kvm: Kvirt, prefix: str, link: Callable[..., str
     kvm.delete(vm).expect()
     kvm.delete_network(name).expect()
     assert [each['ifname'] for each in links('dev', bridge)] == [bridge], 'the bridge is not ours'
+
+
+@pytest.mark.parametrize('settings', [{'bridge': True, 'bridgename': 'nosuchdev0'}, {'macvtap': True, 'nic': 'nosuchdev0'},
+                                      {'forward_mode': 'routed', 'nic': 'nosuchdev0'}], ids=lambda settings: min(settings))
+def test_a_device_that_is_not_there_is_told(kvm: Kvirt, prefix: str, settings: dict[str, Any]) -> None:
+    cidr = CIDR if 'forward_mode' in settings else None
+    refused = kvm.create_network(f'{prefix}-net', cidr=cidr, overrides=settings)
+    assert refused['error'] == 'NotFound' and "'nosuchdev0'" in refused['reason']
+    assert not kvm.net_exists(f'{prefix}-net')
 
 
 def test_macvtap_on_a_device(kvm: Kvirt, prefix: str, link: Callable[..., str]) -> None:
@@ -193,7 +203,8 @@ def test_changes(kvm: Kvirt, prefix: str) -> None:
     assert "start='10.213.77.50'" in network.XMLDesc(0)
     kvm.delete(vm).expect()
     broken = kvm.update_network(name, overrides={'forward_mode': 'nat', 'nic': 'nosuchnic0', 'mtu': 60000})
-    assert broken.ok or "size='1400'" in network.XMLDesc(0)
+    assert broken['error'] == 'NotFound' and "'nosuchnic0'" in broken['reason']
+    assert "size='1400'" in network.XMLDesc(0)
     assert network.isActive()
     kvm.delete_network(name).expect()
 

@@ -56,9 +56,9 @@ def test_external_snapshots(kvm: Kvirt, prefix: str, start: bool) -> None:
     if 'externalSnapshot' not in kvm.libvirt.getCapabilities():
         refused = kvm.revert_snapshot('old', name)
         assert refused['error'] == 'NotSupported' and '9.9' in refused['reason']
-    if not start:
-        refused = kvm.delete_snapshot('old', name)
-        assert refused['error'] == 'Conflict' and 'younger' in refused['reason']
+        if not start:
+            refused = kvm.delete_snapshot('old', name)
+            assert refused['error'] == 'Conflict' and 'younger' in refused['reason']
     for snapshot in ('old', 'new') if start else ('new', 'old'):
         kvm.delete_snapshot(snapshot, name).expect()
     assert kvm.info(name)['disks'] == before

@@ -69,7 +69,16 @@ def test_any_mapping_is_decoded_or_is_invalid_input(values: dict[Any, Any]) -> N
 
 
 def test_a_decoders_message_is_put_into_words() -> None:
-    assert plain(msgspec.ValidationError('Expected `int`, got `str`')) == 'expected a whole number, got text'
+    assert plain(msgspec.ValidationError('Expected `int`, got `str`'), int) == 'expected a whole number, got text'
+
+
+@pytest.mark.parametrize(('hint', 'value'), [
+    (Literal['virtio', 'scsi'], 'virtoi'), (Literal['virtio', 'scsi'] | None, 'virtoi'),
+    (list[Literal['virtio', 'scsi']], ['scsi', 'virtoi']), (Annotated[Literal['virtio', 'scsi'], 'a note'], 'virtoi')])
+def test_a_word_that_is_none_of_those_there_are_is_told_beside_them(hint: Any, value: Any) -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.convert(value, hint)
+    assert plain(caught.value, hint) == "'virtoi' is none of virtio, scsi, did you mean 'virtio'?"
 
 
 def test_types_have_names_that_people_know() -> None:

@@ -323,6 +323,16 @@ def test_importing_kvirt_imports_almost_nothing_of_it() -> None:
     assert {name for name in loaded_by('import kvirt') if name.startswith('kvirt')} == {'kvirt', 'kvirt.version'}
 
 
+@pytest.mark.parametrize(('code', 'unneeded'), [
+    ('import kvirt.providers.kvm', {'kvirt.download', 'kvirt.unpack', 'kvirt.providers.families.diskfile', 'kvirt.guest'}),
+    ('import kvirt.guest.guest', {'kvirt.download', 'kvirt.unpack', 'kvirt.checksums'}),
+])
+def test_neither_a_list_nor_a_create_loads_what_fetches_images(code: str, unneeded: set[str]) -> None:
+    if code.endswith('kvm'):
+        pytest.importorskip('libvirt')
+    assert loaded_by(code) & unneeded == set()
+
+
 def test_help_loads_only_click() -> None:
     code = '''
 import sys

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvirt.errors import InvalidInput
-from kvirt.names import ADJECTIVES, ANIMALS, did_you_mean, dns_name, random_name, safe_name
+from kvirt.names import ADJECTIVES, ANIMALS, counted, did_you_mean, dns_name, random_name, safe_name
 
 
 @pytest.mark.parametrize('name', ['a', 'A', '7', 'web', 'web-1', 'web_1', 'web.example', 'a' * 63, '0a', 'a_'])
@@ -70,3 +70,10 @@ def test_names_of_dns_records(name: str) -> None:
 def test_what_can_not_name_a_dns_record(name: object) -> None:
     with pytest.raises(InvalidInput, match='can not name a DNS record'):
         dns_name(name)
+
+
+@pytest.mark.parametrize(('number', 'words', 'told'), [
+    (1, ('second',), '1 second'), (1.0, ('second',), '1 second'), (2, ('second',), '2 seconds'), (0, ('VM',), '0 VMs'),
+    (0.5, ('second',), '0.5 seconds'), (1, ('entry', 'entries'), '1 entry'), (3, ('entry', 'entries'), '3 entries')])
+def test_what_is_counted_agrees_with_its_number(number: float, words: tuple[str, ...], told: str) -> None:
+    assert counted(number, *words) == told

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from kvirt.parallel import in_parallel
+from kvirt.parallel import begun, in_parallel
 
 
 def test_answers_are_in_the_order_of_the_questions() -> None:
@@ -54,3 +54,16 @@ def test_after_a_failure_nothing_new_starts_and_what_runs_ends() -> None:
 def test_one_thing_needs_no_thread() -> None:
     assert in_parallel([1], lambda _: threading.current_thread()) == [threading.current_thread()]
     assert in_parallel([], lambda thing: thing) == []
+
+
+def test_what_was_begun_goes_on_beside_the_caller() -> None:
+    gate = threading.Barrier(2, timeout=10)
+    outcome = begun(lambda: gate.wait() in (0, 1))
+    gate.wait()  # passes only while the other one runs
+    assert outcome() is True
+
+
+def test_what_was_begun_and_failed_raises_where_it_is_asked_for() -> None:
+    outcome = begun(lambda: {}['nothing'])
+    with pytest.raises(KeyError, match='nothing'):
+        outcome()

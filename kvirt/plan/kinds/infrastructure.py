@@ -9,6 +9,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from kvirt import units
+from kvirt.base.networks import Unlike
 from kvirt.errors import Conflict, InvalidInput, Problem, TimedOut
 from kvirt.names import did_you_mean
 from kvirt.plan.events import Key
@@ -51,20 +52,33 @@ class NetworkItem(Item):
     def compare(self) -> Change:
         if not self.exists():
             return Change('create')
-        there = self.live.networks()[self.name]
-        if self.keys.cidr and there.get('cidr') and there['cidr'] != self.keys.cidr:
-            return Change('replace', (Difference('cidr', there['cidr'], self.keys.cidr),),
-                          'the addresses of a network can not be changed')
-        found = tuple(self._found(there))
-        return Change('update' if any(each.mend for each in found) else 'nothing', found)
+        unlike = self._unlike(self.live.networks()[self.name])
+        fixed = ['the addresses' if key == 'cidr' else key for key, each in unlike.items() if each.fixed]
+        mend = partial(self._changed, unlike) if self.k.supports('update_network') and not fixed else None
+        found = tuple(Difference(key, each.now, each.wanted, mend) for key, each in unlike.items())
+        if fixed:
+            return Change('replace', found, f"{' and '.join(fixed)} of a network can not be changed")
+        return Change('update' if mend and found else 'nothing', found)
 
-    def _found(self, there: Mapping[str, Any]) -> Iterator[Difference]:
-        can = self.k.supports('update_network')
-        for key in ('dhcp', 'domain'):
-            wanted = getattr(self.keys, key)
-            if key in self.entry.values and key in there and there[key] != wanted:
-                mend = (partial(self.k.update_network, self.name, **{key: wanted})) if can else None
-                yield Difference(key, there[key], wanted, mend)
+    def _unlike(self, there: Any) -> dict[str, Unlike]:
+        """Return what the entry says and the network does not have."""
+        keys, said = self.keys, self.entry.values
+        found: dict[str, Unlike] = {}
+        if keys.cidr and there.get('cidr') not in (None, keys.cidr):
+            found['cidr'] = Unlike(there['cidr'], keys.cidr, fixed=True)
+        if 'dhcp' in said and there.get('dhcp') not in (None, keys.dhcp):
+            found['dhcp'] = Unlike(there['dhcp'], keys.dhcp)
+        if 'domain' in said and (keys.domain or '') != there.get('domain', ''):
+            found['domain'] = Unlike(there.get('domain'), keys.domain or '')
+        named = {key: getattr(keys, key) for key in ('nat', 'domain') if key in said}
+        ask = getattr(self.k, 'network_unlike', None)  # a provider in kcli's manner has none
+        return {**found, **(ask(there, {**named, **self.settings}) if ask else {})}
+
+    def _changed(self, unlike: Mapping[str, Unlike]) -> Result:
+        """Change all that can be changed in one call: a network that has to be started anew is, once."""
+        wanted = {key: each.wanted for key, each in unlike.items()}
+        named = {key: wanted.pop(key) for key in ('dhcp', 'nat', 'domain') if key in wanted}
+        return attempt(self.k.update_network, self.name, **named, **({'overrides': wanted} if wanted else {}))
 
     def create(self, tell: Tell) -> Result:
         keys = self.keys

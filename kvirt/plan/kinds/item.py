@@ -245,12 +245,13 @@ class Item:
         if change.action == 'replace':
             gone = self.remove(tell)
             return self._named(self.create(tell)) if gone.ok or gone['error'] == NotFound.__name__ else gone
-        for difference in change.differences:
-            if difference.mend:
-                tell(f'{difference.what}: {difference.now} becomes {difference.wanted}')
-                result = Result.of(difference.mend())
-                if not result.ok:
-                    return result
+        for mend in dict.fromkeys(difference.mend for difference in change.differences if difference.mend):
+            for difference in change.differences:
+                if difference.mend == mend:  # one call may mend several
+                    tell(f'{difference.what}: {difference.now} becomes {difference.wanted}')
+            result = Result.of(mend())
+            if not result.ok:
+                return result
         return Result.success(changed=any(difference.mend for difference in change.differences))
 
     def _named(self, result: Result) -> Result:

@@ -19,6 +19,7 @@ import yaml
 
 from kvirt.errors import Cancelled, Conflict, InvalidInput, KvirtError, MissingDependency, Problem, TimedOut, Unavailable
 from kvirt.guest.content import gather, template_variables
+from kvirt.names import counted
 from kvirt.plan.events import Key
 from kvirt.plan.kinds.item import Change, Item, Keys, Tell
 from kvirt.readers import texts
@@ -235,7 +236,7 @@ class _Watch:
                 self._end(error)
                 return
             if waited > self._timeout:
-                self._end(TimedOut(f'it did not end within {self._timeout:g} seconds'))
+                self._end(TimedOut(f'it did not end within {counted(self._timeout, "second")}'))
                 return
 
     def _end(self, trouble: KvirtError) -> None:

@@ -239,7 +239,7 @@ class Create(Account):
             if vm.maker is not None and not vm.maker.gone(self.time()):
                 raise Conflict(f'VM {name} is still being made')
             if not snapshots and names_of(world, vm):
-                raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
+                raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or with the VM: --force')
             kept = remove(world, vm)
         return {'kept': kept} if kept else None
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from kvirt import units
+from kvirt.base.networks import Unlike
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput
 from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.fake import addresses, mapping
@@ -74,6 +75,13 @@ class Networks(Account):
     def _list_networks(self) -> dict[str, NetworkShape]:
         with self.conn.read() as world:
             return {network.name: mapping.network_shape(network) for network in world.all(Network)}
+
+    @classmethod
+    def network_unlike(cls, there: NetworkShape, settings: Mapping[str, Any]) -> dict[str, Unlike]:
+        """Return which settings a network does not have; where it is, is fixed."""
+        has = {**there, 'nat': there.get('mode') == 'nat'}
+        return {key: Unlike(has.get(key), value, key == 'az') for key, value in settings.items()
+                if has.get(key) != value and (key in SETTINGS or key == 'nat')}
 
     def _network_ports(self, name: str) -> list[str]:
         with self.conn.read() as world:

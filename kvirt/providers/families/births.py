@@ -101,7 +101,7 @@ class CloudDelete(Volumes, Snapshots, CloudDns):
         machine = self.machine(name)
         taken = self.read_snapshots(machine)
         if taken and not snapshots:
-            raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
+            raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or with the VM: --force')
         self.need_deletable(machine)
         ours, kept = self.its_volumes(machine)
         # What belongs to it goes first: were it left when the VM is gone, nobody would know what it was for.

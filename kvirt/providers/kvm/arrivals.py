@@ -17,7 +17,7 @@ from kvirt.errors import AlreadyExists, Conflict, InvalidInput, Unavailable
 from kvirt.names import safe_name
 from kvirt.partial import lock
 from kvirt.providers.families import diskfile
-from kvirt.providers.kvm.storage import GIB
+from kvirt.providers.kvm.volumes import GIB
 from kvirt.space import Space, shown
 from kvirt.unpack import packing, unpack
 

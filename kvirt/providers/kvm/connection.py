@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import queue
+import re
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -18,12 +19,14 @@ import libvirt
 
 from kvirt import errors
 from kvirt.base import Kbase, Options, option
+from kvirt.names import counted
 
 if TYPE_CHECKING:
     from kvirt.guest.jump import Jump
 
 log = logging.getLogger(__name__)
 
+_FROM_QEMU = r'(?m)^\d{4}-\d\d-\d\dT[\d:.]+Z qemu-system-\w+: (?:-device \S+: )?'
 _LOCAL_HOSTS = ('', '127.0.0.1', 'localhost', '::1')
 KEEPALIVE = (5, 5)  # seconds between probes of a remote connection, and how many may stay unanswered
 _PATIENCE = 60.0
@@ -47,6 +50,19 @@ _MEANING: dict[int, type[errors.KvirtError]] = {
     libvirt.VIR_ERR_OPERATION_TIMEOUT: errors.TimedOut,
     libvirt.VIR_ERR_OPERATION_ABORTED: errors.Cancelled,
 }
+_SAID: tuple[tuple[str, type[errors.KvirtError], str | None], ...] = (
+    ('insufficient free space', errors.OutOfCapacity, 'Make room in the volume group'),
+    ('cannot find logical volume group', errors.NotFound, 'Make it on the host first: vgcreate'),
+    ('storage pool does not support vol', errors.NotSupported,
+     'Its disks are what its server offers: they are attached with existing'),
+    ('qdisc kind is unknown', errors.NotSupported, "The host's kernel can not shape traffic: do without bandwidth"),
+    ('add bridge .* not supported', errors.NotSupported,
+     'For a bridge of Open vSwitch make a network with ovs: true'))
+"""What libvirt says under a code that is too general: its words, their meaning, and the next step."""
+
+_CHILD = re.compile(r'Child process \((?P<program>\S+).*?\) unexpected (?:exit status|fatal signal) \d+: (?P<said>.+)',
+                    re.DOTALL)
+"""What libvirt says of a program that it ran."""
 
 
 class KvmOptions(Options, frozen=True, kw_only=True):
@@ -96,17 +112,39 @@ def jump_of(uri: str, known_hosts: str | None) -> Jump | None:
 
 def meaning(error: libvirt.libvirtError) -> errors.KvirtError:
     """Return what an error of libvirt means."""
-    code, text = error.get_error_code(), (error.get_error_message() or str(error)).strip()
+    code, text = error.get_error_code(), _words(error)
     kind = _MEANING.get(code, errors.KvirtError)
+    lacks = re.search(r"Unknown driver '(\w+)'", text)
+    if lacks:
+        return errors.NotSupported(f"QEMU on the hypervisor has no driver for disks on {lacks[1]}",
+                                   hint='On Debian it is in the package qemu-block-extra')
     if 'already exists with uuid' in text or 'already exists' in text:
         kind = errors.AlreadyExists
     elif 'unable to connect to server' in text or 'Cannot recv data' in text or 'socket is closed' in text:
         kind = errors.Unavailable
     elif 'Permission denied' in text and code != libvirt.VIR_ERR_NO_CONNECT:
         kind = errors.Unauthorized
+    elif 'Operation not supported' in text:  # by the kernel, and no second try changes that
+        kind = errors.NotSupported
     elif 'is already in use' in text or 'is in use' in text or 'in the process of unplug' in text:
         kind = errors.Conflict
-    return kind(f'libvirt: {text[:1].lower()}{text[1:]}')
+    hint = None
+    for words, means, step in _SAID:
+        if re.search(words, text):
+            kind, hint = means, step
+    child = _CHILD.match(text)  # a program that libvirt ran, which says more than libvirt does
+    if child:
+        program, said = Path(child['program']).name, ' '.join(child['said'].split()).rstrip('.')
+        return kind(said if said.startswith(program) else f'{program}: {said}', hint=hint)
+    return kind(f"libvirt: {text if text[:4].isupper() else text[:1].lower() + text[1:]}", hint=hint)
+
+
+def _words(error: libvirt.libvirtError) -> str:
+    """Return what an error of libvirt says, and what QEMU says in it without times and the arguments that it was given."""
+    text = (error.get_error_message() or str(error)).strip().removeprefix('internal error: ')
+    ended = re.match(r'(?:process exited while connecting to monitor|qemu unexpectedly closed the monitor): (.+)', text,
+                     re.DOTALL)
+    return f"QEMU ended at once: {re.sub(_FROM_QEMU, '', ended[1])}" if ended else text
 
 
 class EventLoop:
@@ -188,7 +226,7 @@ class Connection(Kbase):
         try:
             answer = answers.get(timeout=_PATIENCE)
         except queue.Empty:
-            raise errors.TimedOut(f'libvirt did not answer within {_PATIENCE:g} seconds') from None
+            raise errors.TimedOut(f'libvirt did not answer within {counted(_PATIENCE, "second")}') from None
         if isinstance(answer, libvirt.libvirtError):
             raise answer
         return answer

@@ -22,12 +22,13 @@ import msgspec
 from kvirt.base import waits
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.names import safe_name
+from kvirt.parallel import begun
 from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.domain import Disk, Domain, Journal, Nic, random_mac
 from kvirt.providers.kvm.host import Host
 from kvirt.providers.kvm.images import Images
 from kvirt.providers.kvm.reservations import FIELD, Reservations, text_of
-from kvirt.providers.kvm.storage import below, clone_size, volume_format
+from kvirt.providers.kvm.volumes import below, clone_size, volume_format
 from kvirt.spec import DiskSpec, NetSpec, VmSpec
 from kvirt.undo import Undo
 
@@ -74,6 +75,8 @@ class Create(Reservations, Images, Host):
         host = self.host_for(spec)
         self.need_devices(spec.pcidevices)
         nics = [self.card(net, spec.usermode) for net in spec.cards()]
+        if spec.usermode == 'passt' and nics:
+            nics[0] = replace(nics[0], ssh=spec.vmport or 22)
         reserved = self.reservations(name, spec, nics)
         volumes = [self.planned(name, index, disk, spec) for index, disk in enumerate(self._disks(spec))]
         twice = {volume.path for volume in volumes if [other.path for other in volumes].count(volume.path) > 1}
@@ -82,17 +85,20 @@ class Create(Reservations, Images, Host):
         drives = list(self._drives(spec, host))
         fresh = spec.uuid or str(uuids.uuid4())
         guest = replace(guest, mounts=tuple(domain.mounts(spec, host)))
-        seed = guest.seed([nic.mac or '' for nic in nics], fresh) if guest.kind else None
-        seed_name = f'{name}.iso'
+        seeded, seed_name = guest.kind is not None, f'{name}.iso'
         pool = self.pool(spec.pool)
-        if seed is not None and self.find_volume(seed_name, spec.pool, refresh=False) is not None:
-            raise AlreadyExists(f'volume {seed_name} exists in pool {spec.pool}', hint='Delete it first')
+        if seeded:
+            pool = self._pool_of_seed(pool)
+            if self.find_volume(seed_name, pool.name(), refresh=False) is not None:
+                raise AlreadyExists(f'volume {seed_name} exists in pool {pool.name()}', hint='Delete it first')
         made = [(volume.pool, volume.name) for volume in volumes if not volume.existing]
-        journal = journals.begin([*made, *([(spec.pool, seed_name)] if seed is not None else [])])
+        journal = journals.begin([*made, *([(pool.name(), seed_name)] if seeded else [])])
         root = domain.build(name, fresh, spec, host, [*(volume.device for volume in volumes), *drives], nics,
-                            self._seed_device(pool, seed_name, volumes, host) if seed is not None else None,
+                            self._seed_device(pool, seed_name, volumes, host) if seeded else None,
                             {**self.fields(spec, guest), **({FIELD: text_of(reserved)} if reserved else {})},
                             journal.to_element())
+        # The seed is made while libvirt checks the domain and makes the disks.
+        seed = begun(lambda: guest.seed([nic.mac or '' for nic in nics], fresh)) if seeded else None
         with Undo().translating(self.translate) as undo:
             undo.add(f'VM {name}', lambda: self.remove(fresh))
             native = self.define(name, root)
@@ -101,7 +107,7 @@ class Create(Reservations, Images, Host):
                 if not volume.existing:
                     self._make(native, volume, journal)
             if seed is not None:
-                self.make_seed(pool, seed_name, seed)
+                self.make_seed(pool, seed_name, seed())
             if spec.autostart:
                 native.setAutostart(1)
             if spec.start:
@@ -129,12 +135,14 @@ class Create(Reservations, Images, Host):
         try:
             self.make_volume(self.pool(volume.pool), volume.name, volume.size, thin=volume.thin, image=volume.image,
                              form=volume.form)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_STORAGE_VOL_EXIST:
-                # Somebody else made it after we looked: it is not ours to remove.
-                self.write_journal(native, journals.without(journal, volume.pool, volume.name))
-                raise AlreadyExists(f'volume {volume.name} exists in pool {volume.pool}') from None
-            raise
+        except (libvirt.libvirtError, AlreadyExists) as error:
+            if isinstance(error, libvirt.libvirtError) and error.get_error_code() != libvirt.VIR_ERR_STORAGE_VOL_EXIST:
+                raise
+            # Somebody else made it after we looked: it is not ours to remove.
+            self.write_journal(native, journals.without(journal, volume.pool, volume.name))
+            if isinstance(error, AlreadyExists):
+                raise
+            raise AlreadyExists(f'volume {volume.name} exists in pool {volume.pool}') from None
 
     def finish(self, native: libvirt.virDomain, journal: Journal) -> None:
         """Write into the journal that the VM is complete."""
@@ -222,22 +230,24 @@ class Create(Reservations, Images, Host):
             pool = self.pool(disk.pool or spec.pool)
             volume_name = safe_name('volume', disk.name) if disk.name else f'{name}_{index}.img'
             there = self.find_volume(volume_name, pool.name(), refresh=False)
-        self.refuse_ceph(pool)
         shared = bool(disk.shareable)
-        wanted = Disk(path=volume_name, bus=disk.interface or spec.diskinterface, serial=disk.serial, wwn=disk.wwn,
-                      cache=disk.cache, discard=disk.discard or 'unmap', shareable=shared)
+        wanted: dict[str, Any] = {
+            'bus': disk.interface or spec.diskinterface, 'serial': disk.serial, 'wwn': disk.wwn, 'cache': disk.cache,
+            'discard': disk.discard or 'unmap', 'shareable': shared}
         if there is not None:
             if not disk.volume:
                 self._refuse_left(there, volume_name, pool)
             self.refuse_used(there, volume_name, shared)
-            device = replace(wanted, path=there.path(), format=volume_format(there))
-            return Volume(pool.name(), volume_name, there.path(), there.info()[1], False, None, True, device)
+            return Volume(pool.name(), volume_name, there.path(), there.info()[1], False, None, True,
+                          self.disk_of(there, **wanted))
         thin = spec.diskthin if disk.thin is None else disk.thin
         image_name = disk.image or (spec.image if index == 0 else None)
         image = self.get_image(image_name, pool.name()) if image_name else None
+        if image is not None:
+            self.refuse_source(image)
         form = disk.format or ('raw' if shared else None)
-        device = replace(wanted, path=f'{self.pool_folder(pool)}/{volume_name}',
-                         format=self.format_of(pool, thin, image is not None, form))
+        device = Disk(format=self.format_of(pool, thin, image is not None, form), **self.whereabouts(pool, volume_name),
+                      **wanted)
         size = clone_size(self._size(disk, spec, image), image, volume_name)
         return Volume(pool.name(), volume_name, device.path or '', size, thin, image, False, device, form)
 
@@ -252,7 +262,7 @@ class Create(Reservations, Images, Host):
 
     def refuse_used(self, volume: libvirt.virStorageVol, name: str, shareable: bool) -> None:
         """Raise if *volume* can't be a further VM's disk: Conflict, or InvalidInput for a format that none can share."""
-        users = {view.name: [disk.shared for disk in view.disks if disk.path == volume.path()]
+        users = {view.name: [disk.shared for disk in view.disks if self.path_of(disk) == volume.path()]
                  for view in self.domains_read() if volume.path() in self.paths_of(view)}
         if users and not shareable:
             raise Conflict(f"volume {name} is a disk of {', '.join(sorted(users))}", hint='Share it with shareable')
@@ -283,6 +293,16 @@ class Create(Reservations, Images, Host):
         return Nic(**source, mac=net.mac or random_mac(), model=net.type, mtu=net.mtu, queues=net.multiqueues,
                    filter=net.filter)
 
+    def _pool_of_seed(self, pool: libvirt.virStoragePool) -> libvirt.virStoragePool:
+        """Return where the seed of a VM in *pool* goes: there, or where it can be written to. NotSupported."""
+        if self.writable(pool):
+            return pool
+        folders = [other for other in self.pools() if self.on_files(other)]
+        if not folders:
+            raise NotSupported(f'libvirt can not write a seed into pool {pool.name()}, and there is no pool in a folder',
+                               hint='Make one, or give cloudinit: false')
+        return min(folders, key=lambda folder: (folder.name() != 'default', folder.name()))
+
     def _seed_device(self, pool: libvirt.virStoragePool, name: str, volumes: Sequence[Volume], host: domain.Host) -> Disk:
         root = volumes[0].device if volumes else None
         return domain.seed_disk(f'{self.pool_folder(pool)}/{name}', root, host)
@@ -305,7 +325,7 @@ class Create(Reservations, Images, Host):
         native = self.domain_of(name)
         taken = native.listAllSnapshots(0)
         if taken and not snapshots:
-            raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or delete the VM with its snapshots')
+            raise Conflict(f'VM {name} has snapshots', hint='Delete them first, or with the VM: --force')
         if taken and self.owned(self.persistent(native))[1]:
             for snapshot in taken:
                 snapshot.delete(0)  # a disk that outlives the VM is not to carry what nobody can reach any more
@@ -363,7 +383,9 @@ class Create(Reservations, Images, Host):
             if self.find_volume(name, pool.name(), refresh=False) is not None:
                 raise AlreadyExists(f'volume {name} exists in pool {pool.name()}')
             source = disk.path or f'{disk.pool}/{disk.volume}'
-            yield Copy(pool.name(), name, f'{self.pool_folder(pool)}/{name}', source, volume, seed)
+            if not seed:
+                self.format_of(pool, thin=False, clone=True)  # refused where none can be made
+            yield Copy(pool.name(), name, self.whereabouts(pool, name).get('path', ''), source, volume, seed)
 
     @staticmethod
     def _reborn(view: Domain, new: str, macs: Sequence[str]) -> Guest:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast, get_args
+from typing import Any, get_args
 from xml.etree.ElementTree import Element
 
 import libvirt
 
 from kvirt.base import waits
-from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.names import did_you_mean, safe_name
 from kvirt.providers.kvm import domain, journals
 from kvirt.providers.kvm.create import Create
-from kvirt.providers.kvm.domain import Disk, DiskView, Domain
-from kvirt.providers.kvm.storage import GIB, clone_size, volume_format
-from kvirt.spec import Bus, Cache
+from kvirt.providers.kvm.domain import DiskView, Domain
+from kvirt.providers.kvm.volumes import GIB, clone_size
+from kvirt.spec import Cache
 from kvirt.undo import Undo
 
 _SETTINGS: dict[str, tuple[str, ...]] = {
@@ -56,11 +56,10 @@ class Disks(Create):
 
     def _attach(self, native: libvirt.virDomain, view: Domain, volume: libvirt.virStorageVol, interface: str,
                 overrides: Mapping[str, Any], shareable: bool) -> dict[str, Any]:
-        self.refuse_ceph(volume.storagePoolLookupByVolume())
-        wanted = Disk(path=volume.path(), format=cast(Any, volume_format(volume)), bus=cast(Bus, interface),
-                      serial=overrides.get('serial'), wwn=overrides.get('wwn'), cache=overrides.get('cache'),
-                      discard=overrides.get('discard', 'unmap'), shareable=shareable)
+        wanted = self.disk_of(volume, bus=interface, serial=overrides.get('serial'), wwn=overrides.get('wwn'),
+                              cache=overrides.get('cache'), discard=overrides.get('discard', 'unmap'), shareable=shareable)
         disk = domain.with_bus(wanted, self.host_of(view))
+        _refuse_fixed(native, disk.bus)
         target = domain.next_target(disk.bus or 'virtio', {known.target for known in view.disks if known.target})
         element = domain.disk_element(disk, target)
         devices = domain.parse(self.persistent_xml(native)).find('devices')
@@ -106,22 +105,25 @@ class Disks(Create):
             clones = self.backed_by(volume.path())
             if clones:
                 raise Conflict(f"{', '.join(sorted(clones))} lies upon volume {diskname}", hint='Delete those first')
-            volume.delete(0)
+            self.delete_volume(volume, snapshots=True)
             return
         native = self.domain_of(name)
         view = self.persistent(native)
         disk = self._find_disk(view, diskname)
         volume = self.volume_of(disk)
+        if volume is not None:
+            self.refuse_deletion(volume)
         self._detach(native, disk)
         if volume is None:
             return
         where, volume_name = volume.storagePoolLookupByVolume().name(), volume.name()
         if not any(vm != view.name for vm in self.users_of(volume.path())):  # else another VM shares it
-            volume.delete(0)
+            self.delete_volume(volume)
         if view.journal:
             self.write_journal(native, journals.without(view.journal, where, volume_name))
 
     def _detach(self, native: libvirt.virDomain, disk: DiskView) -> None:
+        _refuse_fixed(native, disk.bus)
         self.detach(native, domain.view_element(disk), f'disk {disk.target or disk.path}',
                     lambda view: disk.target in [known.target for known in view.disks])
 
@@ -146,13 +148,27 @@ class Disks(Create):
         volume = self.volume_of(disk)
         if volume is None:
             raise NotFound(f'disk {diskname} of VM {name} is in no pool, so it can not be resized')
+        pool = volume.storagePoolLookupByVolume()
+        grows = self.can_grow(pool)
+        if not grows:
+            self.refresh(pool)
         have = volume.info()[1]
         if size * GIB < have:
             raise InvalidInput(f'disk {diskname} has {have / GIB:.1f} GiB and can not be made smaller')
-        if not native.isActive() or not self.on_files(volume.storagePoolLookupByVolume()):
+        if not grows and have < size * GIB:
+            raise NotSupported(f'libvirt can not grow the block devices of pool {pool.name()}',
+                               hint=f'Grow {volume.path()} on the host (lvextend), then say this again to tell VM {name}')
+        if grows and not native.isActive():
             volume.resize(size * GIB, 0)
         if native.isActive():  # QEMU grows a file itself, and is told of a device that has grown
             native.blockResize(disk.target or disk.path, size * GIB, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+
+
+def _refuse_fixed(native: libvirt.virDomain, bus: str | None) -> None:
+    """Raise Conflict if disks on *bus* neither come nor go at this moment, since the VM runs."""
+    if bus in ('ide', 'sata', 'ssd', 'nvme') and native.isActive():
+        raise Conflict(f"VM {native.name()} is running, and disks on {'sata' if bus == 'ssd' else bus} neither come nor go "
+                       'while it does', hint='Stop it first; disks on virtio and scsi do')
 
 
 def _check_settings(overrides: Mapping[str, Any]) -> None:

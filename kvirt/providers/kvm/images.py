@@ -15,10 +15,10 @@ from kvirt.base import waits
 from kvirt.base.images import Progress
 from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported, OutOfCapacity
 from kvirt.names import did_you_mean, safe_name
-from kvirt.providers.families import diskfile
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.lookup import still_there
-from kvirt.providers.kvm.storage import GIB, Storage, is_iso, ours_by_name, volume_element
+from kvirt.providers.kvm.storage import Storage, is_iso, ours_by_name
+from kvirt.providers.kvm.volumes import GIB, volume_element
 from kvirt.space import shown
 from kvirt.undo import Undo
 
@@ -50,16 +50,18 @@ class Images(Storage):
         raise NotFound(f"image '{image}' does not exist on {self.uri}{likely}", hint=hint)
 
     def _names_of(self, image: str) -> list[str]:
-        from kvirt.download import file_name
         if image.startswith('/'):
             return [image]
         known = well_known(image, self.arch)
-        return [image + suffix for suffix in _SUFFIXES] + ([known.file or file_name(known.url)] if known else [])
+        return [image + suffix for suffix in _SUFFIXES] + ([known.file] if known else [])
 
     def iso_path(self, iso: str, what: str = 'ISO') -> str:
         """Return the path of an image for a drive: a volume of a pool, or an absolute path on the host. NotFound."""
         volume = self.find_volume(iso)
         if volume is not None:
+            pool = volume.storagePoolLookupByVolume()
+            if not self.writable(pool):
+                raise NotSupported(f"{what} '{iso}' is in pool {pool.name()}, and a drive takes what the host has itself")
             return str(volume.path())
         if iso.startswith('/') and (self.remote or Path(iso).is_file()):
             return iso
@@ -87,6 +89,9 @@ class Images(Storage):
             raise NotSupported('commands for an image are not supported yet', hint='Run them in a VM, and export it')
         from kvirt.providers.kvm.arrivals import Arrival  # not for a list of VMs
         where = self.pool(pool)
+        if not self.writable(where):
+            raise NotSupported(f'libvirt can not write an image into pool {where.name()}',
+                               hint='Download it into a pool in a folder: disks elsewhere are copied from there')
         arrival = Arrival(url, name, size)
         self.refresh(where)  # libvirt goes on to show a file that was removed by hand
         if self.find_volume(arrival.name, where.name(), refresh=False) is not None:
@@ -102,8 +107,8 @@ class Images(Storage):
                 self.refresh(where)
             else:
                 with arrival.unpacked() as content:
-                    self._send(where, content, arrival.name, progress, undo)
-            if size:
+                    self._send(where, content, arrival.name, progress, undo, (size or 0) * GIB)
+            if size and self.on_files(where):
                 self.get_volume(arrival.name, where.name()).resize(size * GIB, 0)
         return {'image': arrival.name}
 
@@ -122,23 +127,40 @@ class Images(Storage):
             raise OutOfCapacity(f'{what} needs {shown(2 * size)} while it is sent, and pool {pool.name()} has '
                                 f'{shown(available)} free', hint='Make room there')
 
-    def _send(self, pool: libvirt.virStoragePool, content: Path, final: str, progress: Progress | None, undo: Undo) -> None:
-        """Send *content* through libvirt, for pools that this process can't write to."""
-        part, length = f'.{final}.part', content.stat().st_size
-        self._need_room(pool, f'image {final}', length)
-        self.remove_volume(pool.name(), part)  # of one that was killed
-        undo.add(f'volume {part}', lambda: self.remove_volume(pool.name(), part))
-        volume = pool.createXML(domain.to_text(volume_element(part, length, 'raw')), 0)
+    def _send(self, pool: libvirt.virStoragePool, content: Path, final: str, progress: Progress | None, undo: Undo,
+              size: int) -> None:
+        """Send *content* through libvirt, into a pool that can't be written to; a block device gets *size* at once."""
+        from kvirt.providers.families import diskfile  # not for a list of VMs, nor to make one
+        part, length, form = f'.{final}.part', content.stat().st_size, diskfile.read(content, final).form
+        on_files = self.on_files(pool)
+        first = pool if on_files or form == 'raw' else self._files_beside(pool, final, length)
+        if first is pool:
+            self._need_room(pool, f'image {final}', length)
+        self.remove_volume(first.name(), part)  # of one that was killed
+        undo.add(f'volume {part}', lambda: self.remove_volume(first.name(), part))
+        volume = first.createXML(domain.to_text(volume_element(part, length, 'raw')), 0)
         with content.open('rb') as source:
             self.upload(volume, source, length, progress)
-        self.refresh(pool)
-        volume = self.get_volume(part, pool.name())
-        form = diskfile.read(content, final).form
+        self.refresh(first)
+        volume = self.get_volume(part, first.name())
         if self.find_volume(final, pool.name()) is not None:
             raise AlreadyExists(f'image {final} exists in pool {pool.name()}')
         undo.add(f'image {final}', lambda: self.remove_volume(pool.name(), final))
-        pool.createXMLFrom(domain.to_text(volume_element(final, volume.info()[1], form)), volume, 0)
-        self.remove_volume(pool.name(), part)
+        root = volume_element(final, volume.info()[1], form) if on_files else volume_element(
+            final, max(volume.info()[1], size), None)
+        pool.createXMLFrom(domain.to_text(root), volume, 0)
+        self.remove_volume(first.name(), part)
+
+    def _files_beside(self, pool: libvirt.virStoragePool, final: str, length: int) -> libvirt.virStoragePool:
+        """Return a pool of files with room for an image that is not raw, of which the host makes the block device."""
+        for other in sorted(self.pools(), key=lambda other: (other.name() != 'default', other.name())):
+            if self.on_files(other):
+                self.refresh_told(other)
+                if other.info()[3] >= length:
+                    return other
+        raise OutOfCapacity(f'pool {pool.name()} holds block devices, which are raw: image {final} is unpacked from a pool '
+                            f'of files there, and none has {shown(length)} free',
+                            hint='Make a pool of a folder of the host')
 
     def _take_out(self, pool: libvirt.virStoragePool, file: Path) -> None:
         file.unlink(missing_ok=True)
@@ -150,7 +172,7 @@ class Images(Storage):
         users = self._dependents(volume.path())
         if users:
             raise Conflict(f"image {image} is in use by {', '.join(sorted(users.values()))}")
-        volume.delete(0)
+        self.delete_volume(volume, snapshots=True)
 
     def _dependents(self, path: str) -> dict[str, str]:
         """Return who needs the volume at *path*, and how to say it: VMs with their thin clone, and clones of nobody."""
@@ -174,11 +196,13 @@ class Images(Storage):
         if native.isActive():
             raise Conflict(f'VM {name} is running', hint='Stop it first: its disk changes while it would be copied')
         root = next((disk for disk in self.persistent(native).disks if disk.device == 'disk' and not disk.readonly), None)
-        if root is None or not root.path:
-            raise NotFound(f'VM {name} has no disk')
-        source = self.libvirt.storageVolLookupByPath(root.path)
+        source = self.volume_of(root) if root else None
+        if source is None:
+            raise NotFound(f'VM {name} has no disk{" in a pool" if root else ""}')
         pool = source.storagePoolLookupByVolume()
-        final = safe_name('image', image or name) + ('' if '.' in (image or '') else '.qcow2')
+        suffix = '.qcow2' if self.on_files(pool) else '.raw'
+        final = safe_name('image', image or name) + ('' if '.' in (image or '') else suffix)
+        self.format_of(pool, thin=False, clone=True)  # refused where none can be made
         if self.find_volume(final, pool.name()) is not None:
             raise AlreadyExists(f'image {final} exists in pool {pool.name()}')
         with Undo().translating(self.translate) as undo:

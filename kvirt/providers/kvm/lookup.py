@@ -103,14 +103,17 @@ class Lookup(Connection):
             native.detachDeviceFlags(text, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
 
     def counted(self) -> list[tuple[libvirt.virDomain, Counters]]:
-        """Return every domain with its state, CPUs and memory, from one call; only their states where libvirt has none."""
+        """Return every domain with its state, CPUs and memory, from one call.
+
+        Only their states where libvirt has no such call, and where a domain went away meanwhile, which fails it as a whole.
+        """
         try:
             found: list[tuple[libvirt.virDomain, Counters]] = self.libvirt.getAllDomainStats(_COUNTERS, 0)
             return found
         except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_NO_DOMAIN):
                 raise
-        return [(native, state_of(native)) for native in self.libvirt.listAllDomains(0)]
+        return list(still_there(self.libvirt.listAllDomains(0), lambda native: (native, state_of(native))))
 
     def domains_read(self) -> Iterator[domain.Domain]:
         """Read every domain; one that went away meanwhile is left out."""

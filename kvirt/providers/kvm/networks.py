@@ -7,12 +7,13 @@ import ipaddress
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import libvirt
 
 from kvirt import units
 from kvirt.base import unsupported
+from kvirt.base.networks import Unlike
 from kvirt.errors import AlreadyExists, Conflict, NotFound, NotSupported
 from kvirt.names import did_you_mean
 from kvirt.providers.kvm import domain
@@ -60,18 +61,34 @@ class Networks(Lookup):
     def _host_interfaces(self) -> set[str]:
         devices = self.libvirt.listAllDevices(libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET)
         names = still_there(devices, lambda device: ET.fromstring(device.XMLDesc()).findtext('capability/interface'))
-        found = {name for name in names if name}
+        found = {name for name in names if name} | (self._configurable_interfaces() or set())
         if not self.remote:  # libvirt hears of new ones from udev, which does not run everywhere
             with contextlib.suppress(OSError):
                 found |= {each.name for each in Path('/sys/class/net').iterdir()}
         return found
 
+    def _configurable_interfaces(self) -> set[str] | None:
+        """Return the devices that libvirt's driver for them tells of; None on hosts without that driver."""
+        try:
+            return {each.name() for each in self.libvirt.listAllInterfaces(0)}
+        except libvirt.libvirtError:
+            return None
+
     # the area
 
     def _list_networks(self) -> dict[str, NetworkShape]:
-        networks = self.libvirt.listAllNetworks(0)
-        rows = still_there(networks, lambda network: (network.name(), network_shape(self._configured(network))))
-        return dict(sorted(rows))
+        from kvirt.providers.kvm import netsettings  # not for a list of VMs
+
+        def row(network: libvirt.virNetwork) -> tuple[str, NetworkShape]:
+            root = self._configured(network)
+            return network.name(), cast(NetworkShape, {**netsettings.told(root), **network_shape(root)})
+        return dict(sorted(still_there(self.libvirt.listAllNetworks(0), row)))
+
+    @classmethod
+    def network_unlike(cls, there: NetworkShape, settings: Mapping[str, Any]) -> dict[str, Unlike]:
+        """Return which settings a network does not have; what makes it another kind of network is fixed."""
+        from kvirt.providers.kvm import netsettings
+        return netsettings.unlike(there, settings)
 
     def _create_network(self, name: str, cidr: str | None, dhcp: bool, nat: bool, domain: str | None, plan: str,
                         overrides: Mapping[str, Any]) -> None:
@@ -80,6 +97,7 @@ class Networks(Lookup):
         if self.network(name) is not None:
             raise AlreadyExists(f'network {name} exists on {self.uri}')
         self._refuse_older(root)
+        self._need_devices(root)
         for ip in root.findall('ip'):
             self._refuse_overlap(name, cidr_of(ip))
         # Started before it is defined: who is killed in between leaves a network that works, not one that only seems to.
@@ -109,6 +127,20 @@ class Networks(Lookup):
                 if not tries or 'error creating bridge interface' not in str(error):
                     raise
 
+    def _need_devices(self, root: ET.Element) -> None:
+        """Raise NotFound for a device of the host that a network needs and that is not there: libvirt does not look."""
+        forward = root.find('forward')
+        if forward is None or self.driver == 'test':
+            return
+        wanted = {element.get('dev') for element in (forward, *forward.findall('interface'))}
+        if forward.get('mode') == 'bridge':
+            wanted |= {bridge.get('name') for bridge in root.findall('bridge')}
+        if wanted == {None} or (self.remote and self._configurable_interfaces() is None):
+            return  # what libvirt tells of devices without that driver may be out of date
+        there = self._host_interfaces()
+        for device in sorted(filter(None, wanted - there)):
+            raise NotFound(f"the host of {self.uri} has no device '{device}'{did_you_mean(device, there)}")
+
     def _refuse_older(self, root: ET.Element) -> None:
         """Raise NotSupported for a description that this libvirt would not honour."""
         forward = root.find('forward')
@@ -132,6 +164,7 @@ class Networks(Lookup):
         before = self._configured(network)
         after = netxml.changed(before, dhcp, nat, domain, plan, overrides)
         self._refuse_older(after)
+        self._need_devices(after)
         for ip in after.findall('ip'):
             self._refuse_overlap(name, cidr_of(ip))
         kinds = netxml.differences(before, after)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import ipaddress
+import logging
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,17 +21,20 @@ from kvirt.names import did_you_mean
 from kvirt.providers.kvm.domain import add, check_text
 from kvirt.providers.kvm.networks import INFO, cidr_of
 
-_DNSMASQ = 'http://libvirt.org/schemas/network/dnsmasq/1.0'
-_MODES = {'nat': 'nat', 'routed': 'route', 'route': 'route', 'open': 'open', 'isolated': None}
-_MODE_WORDS = (*_MODES, 'bridge', 'macvtap', 'ovs')
-_BANDWIDTH = tuple(f'bandwidth_{way}_{what}' for way in ('inbound', 'outbound') for what in ('average', 'peak', 'burst'))
+log = logging.getLogger(__name__)
+
+DNSMASQ = 'http://libvirt.org/schemas/network/dnsmasq/1.0'
+MODES = {'nat': 'nat', 'routed': 'route', 'route': 'route', 'open': 'open', 'isolated': None}
+_MODE_WORDS = (*MODES, 'bridge', 'macvtap', 'ovs')
+BANDWIDTH = tuple(f'bandwidth_{way}_{what}' for way in ('inbound', 'outbound') for what in ('average', 'peak', 'burst'))
 _OF_ADDRESSES = ('dual_cidr', 'dhcp_start', 'dhcp_end', 'dhcp_lease', 'dhcp_options', 'pxe', 'bootfile', 'localdomain',
                  'dns', 'forwarders', 'fwzone', 'mtu')
 """Settings of a network that libvirt itself gives addresses in."""
-SETTINGS = ('forward_mode', 'bridge', 'macvtap', 'ovs', 'bridgename', 'nic', 'vlan', 'vlans', *_OF_ADDRESSES, *_BANDWIDTH)
+_OF_DHCP = ('dhcp_start', 'dhcp_end', 'dhcp_lease', 'pxe', 'bootfile', 'dual_cidr')
+SETTINGS = ('forward_mode', 'bridge', 'macvtap', 'ovs', 'bridgename', 'nic', 'vlan', 'vlans', *_OF_ADDRESSES, *BANDWIDTH)
 """What can be said of a network beside what every provider knows."""
 
-ET.register_namespace('dnsmasq', _DNSMASQ)
+ET.register_namespace('dnsmasq', DNSMASQ)
 
 
 def network_element(name: str, cidr: str | None, dhcp: bool, nat: bool, domain_name: str | None, plan: str,
@@ -40,10 +44,10 @@ def network_element(name: str, cidr: str | None, dhcp: bool, nat: bool, domain_n
     root = Element('network')
     add(root, 'name', name)
     _set_plan(root, plan)
-    if mode in _MODES:
+    if mode in MODES:
         if cidr is None:
             raise InvalidInput(f'network {name} needs a cidr', hint='For instance: -c 192.168.100.0/24')
-        _set_forward(root, _MODES[mode], settings)
+        _set_forward(root, MODES[mode], settings)
         for each in _ranges(cidr, settings.get('dual_cidr')):
             add(root, 'ip', family='ipv6' if each.version == 6 else None, address=str(each[1]), prefix=each.prefixlen)
         _set_domain(root, domain_name, settings)
@@ -73,11 +77,14 @@ def changed(root: Element, dhcp: bool | None, nat: bool | None, domain_name: str
         key for key, value in (('dhcp', dhcp), ('nat', nat), ('domain', domain_name)) if value not in (None, False)]
     if bare and asked:
         raise InvalidInput(f"the network gives no addresses: {', '.join(asked)} can not be honoured")
-    if nat is not None or 'forward_mode' in settings:
-        mode = _mode(bool(nat), settings)
-        if mode not in _MODES or bare:
+    if nat is not None or 'forward_mode' in settings or 'nic' in settings:
+        known = root.find('forward')
+        mode = 'isolated' if known is None else known.get('mode', 'nat')
+        if nat is not None or 'forward_mode' in settings:
+            mode = _mode(bool(nat), settings)
+        if mode not in MODES or bare:
             raise InvalidInput('a network can change between nat, routed, open and isolated only', hint='Make another one')
-        _set_forward(root, _MODES[mode], settings)
+        _set_forward(root, MODES[mode], settings)
     if 'dual_cidr' in settings:
         first = root.findall('ip')[0]
         _drop(root, *root.findall('ip')[1:])
@@ -86,7 +93,7 @@ def changed(root: Element, dhcp: bool | None, nat: bool | None, domain_name: str
     if domain_name is not None or 'localdomain' in settings:
         known = root.find('domain')
         _set_domain(root, domain_name if domain_name is not None or known is None else known.get('name'), settings)
-    if dhcp is not None or any(key in settings for key in ('dhcp_start', 'dhcp_end', 'dhcp_lease', 'pxe', 'dual_cidr')):
+    if dhcp is not None or any(key in settings for key in _OF_DHCP):
         has = root.find('ip/dhcp/range') is not None
         _set_dhcp(root, has if dhcp is None else dhcp, settings, keep=True)
     _set_others(root, 'nat', settings)
@@ -138,7 +145,7 @@ def _whole(key: str, value: Any, least: int, most: int) -> int:
     return int(value)
 
 
-def _list(value: Any) -> Sequence[Any]:
+def as_list(value: Any) -> Sequence[Any]:
     if isinstance(value, str):
         return [part.strip() for part in value.split(',') if part.strip()]
     return list(value) if isinstance(value, (list, tuple)) else [value]
@@ -171,9 +178,10 @@ def _set_forward(root: Element, mode: str | None, settings: Mapping[str, Any]) -
     known = root.find('forward')
     if known is not None and known.get('mode', 'nat') == mode and 'nic' not in settings:
         return
+    device = settings.get('nic', None if known is None else known.get('dev'))
     _drop(root, 'forward')
     if mode is not None:
-        add(root, 'forward', mode=mode, dev=_device('nic', settings['nic']) if settings.get('nic') else None)
+        add(root, 'forward', mode=mode, dev=_device('nic', device) if device else None)
     elif settings.get('nic'):
         raise InvalidInput('nic: an isolated network has no way out')
 
@@ -196,13 +204,20 @@ def _set_connection(root: Element, name: str, mode: str, settings: Mapping[str, 
 
 
 def _set_domain(root: Element, name: str | None, settings: Mapping[str, Any]) -> None:
+    known = root.find('domain')
+    only = settings.get('localdomain', known is None or known.get('localOnly') == 'yes')
     _drop(root, 'domain')
     if name:
-        add(root, 'domain', name=name, localOnly='yes' if settings.get('localdomain', True) else None)
+        add(root, 'domain', name=name, localOnly='yes' if only else None)
+
+
+def usual_range(addresses: units.Network) -> tuple[units.Address, units.Address]:
+    """Return the ends of what DHCP gives out of *addresses* where nothing else is asked for."""
+    return addresses[2], addresses[min(addresses.num_addresses - 2, 65534)]
 
 
 def _set_dhcp(root: Element, dhcp: bool, settings: Mapping[str, Any], keep: bool = False) -> None:
-    """Give addresses out, or end that. With *keep* ranges that are there stay, where no others are given."""
+    """Give addresses out, or end that. With *keep* what is there of ranges stays, where nothing else is given."""
     ends = [key for key in ('dhcp_start', 'dhcp_end') if key in settings]
     for key in ends:
         units.address(str(settings[key]))
@@ -216,30 +231,34 @@ def _set_dhcp(root: Element, dhcp: bool, settings: Mapping[str, Any], keep: bool
         addresses = cidr_of(ip)
         given = [settings[key] if key in settings and ipaddress.ip_address(str(settings[key])).version == addresses.version
                  else None for key in ('dhcp_start', 'dhcp_end')]
-        if keep and known is not None and known.find('range') is not None and not any(given):
-            ranged = known.find('range')
+        there = known.find('range') if keep and known is not None else None
+        if there is not None and not any(given):
+            ranged = there
         else:
             block = _part(ip, 'dhcp')
             _drop(block, 'range')
-            first, last = addresses[2], addresses[min(addresses.num_addresses - 2, 65534)]
-            start, end = (ipaddress.ip_address(str(each)) if each else default
-                          for each, default in zip(given, (first, last), strict=True))
+            ends_there = usual_range(addresses) if there is None else (there.get('start'), there.get('end'))
+            start, end = (ipaddress.ip_address(str(each or default))
+                          for each, default in zip(given, ends_there, strict=True))
             if start not in addresses or end not in addresses or int(start) > int(end):
                 raise InvalidInput(f'{start} to {end} is no range of {addresses}')
             ranged = Element('range', start=str(start), end=str(end))
+            ranged.extend([] if there is None else list(there))
             block.insert(0, ranged)
         if 'dhcp_lease' in settings and ranged is not None:
             _drop(ranged, 'lease')
             add(ranged, 'lease', expiry=_whole('dhcp_lease', settings['dhcp_lease'], 2, 10**6), unit='minutes')
-        if 'pxe' in settings and addresses.version == 4:
+        booted = ip.find('dhcp/bootp')
+        if 'pxe' in settings and addresses.version == 4 or ('bootfile' in settings and booted is not None):
             block = _part(ip, 'dhcp')
             _drop(block, 'bootp')
-            server = str(units.address(str(settings['pxe'])))
-            add(block, 'bootp', file=str(settings.get('bootfile', 'pxelinux.0')), server=server)
+            were = {} if booted is None else booted.attrib
+            server = str(units.address(str(settings.get('pxe', were.get('server')))))
+            add(block, 'bootp', file=str(settings.get('bootfile', were.get('file', 'pxelinux.0'))), server=server)
 
 
 def _set_others(root: Element, mode: str, settings: Mapping[str, Any]) -> None:
-    if mode in _MODES and ('bridgename' in settings or 'fwzone' in settings):
+    if mode in MODES and ('bridgename' in settings or 'fwzone' in settings):
         bridge = _part(root, 'bridge')
         if 'bridgename' in settings:
             bridge.set('name', _device('bridgename', settings['bridgename']))
@@ -254,7 +273,7 @@ def _set_others(root: Element, mode: str, settings: Mapping[str, Any]) -> None:
         _set_options(root, settings['dhcp_options'])
     if 'vlan' in settings or 'vlans' in settings:
         _set_vlans(root, mode, settings)
-    if any(key in settings for key in _BANDWIDTH):
+    if any(key in settings for key in BANDWIDTH):
         _set_bandwidth(root, settings)
 
 
@@ -270,7 +289,7 @@ def _set_dns(root: Element, settings: Mapping[str, Any]) -> None:
         dns.attrib.pop('enable', None)
     if 'forwarders' in settings:
         _drop(dns, 'forwarder')
-        for index, each in enumerate(_list(settings['forwarders'])):
+        for index, each in enumerate(as_list(settings['forwarders'])):
             facts: Mapping[str, Any] = each if isinstance(each, Mapping) else {'addr': each}
             if not facts or set(facts) - {'addr', 'domain'}:
                 raise InvalidInput(f'forwarders: {each!r} is not an address, or a mapping of addr and domain')
@@ -281,19 +300,19 @@ def _set_dns(root: Element, settings: Mapping[str, Any]) -> None:
 
 def _set_options(root: Element, options: Any) -> None:
     """Put DHCP options into the configuration of dnsmasq, each on a line of its own, which no value may end."""
-    tag = f'{{{_DNSMASQ}}}options'
+    tag = f'{{{DNSMASQ}}}options'
     block = _part(root, tag)
     _drop(block, *[each for each in block if str(each.get('value')).startswith('dhcp-option=')])
     if not isinstance(options, Mapping):
         raise InvalidInput('dhcp_options: expected a mapping of options (names or numbers) to their values')
     for name, value in options.items():
-        texts = [str(each) for each in _list(value)]
+        texts = [str(each) for each in as_list(value)]
         if not re.fullmatch(r'\d{1,3}|(option6?:)?[a-z0-9-]+', str(name), re.ASCII):
             raise InvalidInput(f'dhcp_options: {name!r} is no option of DHCP', hint='Give its number or name: ntp-server')
         if not all(re.fullmatch(r'[\w.:/+@\[\] -]*', text, re.ASCII) for text in texts):
             raise InvalidInput(f'dhcp_options: {value!r} can not be the value of an option')
         key = str(name) if str(name).isdecimal() or ':' in str(name) else f'option:{name}'
-        add(block, f'{{{_DNSMASQ}}}option', value=','.join(['dhcp-option=' + key, *texts]))
+        add(block, f'{{{DNSMASQ}}}option', value=','.join(['dhcp-option=' + key, *texts]))
     if not len(block):
         root.remove(block)
 
@@ -302,7 +321,7 @@ def _set_vlans(root: Element, mode: str, settings: Mapping[str, Any]) -> None:
     if mode not in ('ovs', 'bridge') and root.find('virtualport') is None:
         raise InvalidInput('vlan: only networks on a bridge that is there have VLANs',
                            hint='Give ovs: true and a bridgename')
-    given = [*_list(settings.get('vlan', [])), *_list(settings.get('vlans', []))]
+    given = [*as_list(settings.get('vlan', [])), *as_list(settings.get('vlans', []))]
     tags = [_whole('vlan', each, 1, 4094) for each in given]
     _drop(root, 'vlan')
     if tags:
@@ -320,7 +339,12 @@ def _set_bandwidth(root: Element, settings: Mapping[str, Any]) -> None:
             part = _part(block, way)
             part.attrib.update({what: str(value) for what, value in values.items()})
             if 'average' not in part.attrib:
-                raise InvalidInput(f'bandwidth_{way}_average: peak and burst need an average', hint='In KiB a second')
+                raise InvalidInput(f'bandwidth_{way}_average: peak and burst need an average', hint='In kB a second')
+            if 0 < int(part.get('peak', 0)) < int(part.get('average', 0)):
+                raise InvalidInput(f"bandwidth_{way}_peak: {part.get('peak')} is less than the average of "
+                                   f"{part.get('average')}")
+    if 'bandwidth_outbound_peak' in settings:
+        log.warning('bandwidth_outbound_peak: Linux has no peak for what VMs send, so it does nothing')
 
 
 def differences(before: Element, after: Element) -> set[str]:

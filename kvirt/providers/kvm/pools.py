@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -12,14 +13,15 @@ from kvirt.providers.kvm.domain import add
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     'dir': (), 'logical': (), 'zfs': (), 'netfs': ('host', 'format', 'target'),
-    'iscsi': ('host', 'port', 'target', 'initiator', 'user', 'secret'), 'rbd': ('host', 'user', 'secret')}
+    'iscsi': ('host', 'port', 'target', 'initiator', 'user', 'secret'),
+    'iscsi-direct': ('host', 'port', 'initiator', 'user', 'secret'), 'rbd': ('host', 'user', 'secret')}
 """What can be said of each kind of pool beside its path."""
 
 BUILT = ('dir', 'netfs')
 """Pools on a folder, which is made when it is not there."""
 
 _PATH = {'dir': 'the folder', 'logical': 'the volume group', 'zfs': 'the dataset', 'netfs': 'the folder that is exported',
-         'iscsi': 'the IQN of the target', 'rbd': 'the name of the pool on Ceph'}
+         'iscsi': 'the IQN of the target', 'iscsi-direct': 'the IQN of the target', 'rbd': 'the name of the pool on Ceph'}
 _OTHER_WORDS = {'lvm': 'logical', 'nfs': 'netfs', 'ceph': 'rbd'}
 _FORMATS = ('auto', 'nfs', 'cifs', 'glusterfs')
 
@@ -29,7 +31,7 @@ def kind_of(pooltype: str) -> str:
     kind = _OTHER_WORDS.get(pooltype, pooltype)
     if kind not in SETTINGS:
         raise InvalidInput(f"unknown type of pool '{pooltype}'{did_you_mean(pooltype, [*SETTINGS, *_OTHER_WORDS])}",
-                           hint='Use dir, lvm, zfs, netfs, iscsi or rbd')
+                           hint='Use dir, lvm, zfs, netfs, iscsi, iscsi-direct or rbd')
     return kind
 
 
@@ -64,15 +66,29 @@ def pool_element(name: str, path: str | None, pooltype: str, thinpool: str | Non
         add(source, 'format', type=settings.get('format', 'auto'))
         add(add(root, 'target'), 'path', _target(settings, f'/var/lib/libvirt/{name}'))
         return root
-    if kind == 'iscsi':
+    if kind in ('iscsi', 'iscsi-direct'):
         add(source, 'device', path=path)
         if settings.get('initiator'):
             add(add(source, 'initiator'), 'iqn', name=settings['initiator'])
-        add(add(root, 'target'), 'path', _target(settings, '/dev/disk/by-path'))
+        elif kind == 'iscsi-direct':
+            raise InvalidInput(f'pool {name} needs an initiator: the IQN that its host logs in with')
+        if kind == 'iscsi':
+            add(add(root, 'target'), 'path', _target(settings, '/dev/disk/by-path'))
     else:
         add(source, 'name', path)
     _add_secret(source, kind, settings)
     return root
+
+
+def absent(path: str) -> bool:
+    """Tell if a path of this machine is not there; what may not be looked at may well be."""
+    try:
+        Path(path).lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _target(settings: Mapping[str, Any], default: str) -> str:

@@ -20,8 +20,9 @@ from kvirt.names import did_you_mean
 from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.create import Create
 from kvirt.providers.kvm.domain import DiskView, Domain
-from kvirt.providers.kvm.storage import below
+from kvirt.providers.kvm.volumes import below
 from kvirt.undo import Undo
+from kvirt.wait import until
 
 _INTERNAL = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE
 _EXTERNAL = (libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
@@ -37,11 +38,12 @@ class Snapshots(Create):
         native = self.domain_of(base)
         view = self.persistent(native)
         obstacle = self._no_internal(native, view)
-        if obstacle is None:
-            self._take(native, name, view, external=False)
-        elif self._reverts_external():
+        if self._reverts_external() and (obstacle or any(map(_is_external, self._snapshots(native)))):
             self._take(native, name, view, external=True)
+        elif obstacle is None:
+            self._take(native, name, view, external=False)
         else:
+            self._overlays(view, name)  # raises where there can be no external one either
             raise NotSupported(f'no internal snapshot can be taken of VM {base}: {obstacle}',
                                hint='An external one can be taken, but this libvirt can not revert to it: 9.9 can')
 
@@ -80,10 +82,15 @@ class Snapshots(Create):
         for disk in _writable(view):
             if disk.shared:
                 return f'its disk {disk.target} is shared with other VMs'
+            if disk.bus == 'nvme' and native.isActive():
+                return f'its disk {disk.target} is NVMe, whose state QEMU can not keep while it runs; stop it first'
             if disk.format != 'qcow2' and self.driver != 'test':
                 return f'its disk {disk.target} is {disk.format or "raw"}, and only qcow2 can hold one'
-        if view.uefi and native.isActive() and self.libvirt.getLibVersion() < _HAS_UEFI:
-            return 'it runs with UEFI, whose variables only libvirt 10.9 and later can keep; stop it first'
+        if view.uefi and native.isActive():
+            if self.libvirt.getLibVersion() < _HAS_UEFI:
+                return 'it runs with UEFI, whose variables only libvirt 10.9 and later can keep; stop it first'
+            if domain.read(native.XMLDesc(0)).nvram_format not in (None, 'qcow2'):
+                return 'it runs with UEFI, and its variables are no qcow2, which could hold them; stop it first'
         return None
 
     def _overlays(self, view: Domain, name: str) -> dict[str, tuple[str, str, str]]:
@@ -149,13 +156,9 @@ class Snapshots(Create):
             raise NotSupported(f"{self._version()} can not revert to external snapshots: libvirt 9.9 and later can")
         before = self.persistent(native)
         self._refuse_gone(before, snapshot)
-        try:
-            native.revertToSnapshot(snapshot, 0)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_SNAPSHOT_REVERT_RISKY:
-                raise
-            # The VM was changed since, so QEMU can't go on as it is: it is ended and started anew.
-            native.revertToSnapshot(snapshot, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
+        until(lambda: _reverted(native, snapshot, external), what=f'VM {base} going back to {name}', timeout=5, interval=1)
+        if external:
+            self._look_again(before)
         self._follow(native, before)
 
     def _refuse_gone(self, view: Domain, snapshot: libvirt.virDomainSnapshot) -> None:
@@ -179,16 +182,31 @@ class Snapshots(Create):
         snapshot = self._snapshot(native, name)
         before = self.persistent(native)
         if _is_external(snapshot):
-            if self.libvirt.getLibVersion() < _DELETES_EXTERNAL:
-                raise NotSupported(f'{self._version()} can not delete external snapshots: libvirt 9.0 and later can')
-            if not native.isActive() and snapshot.numChildren(0):
-                raise Conflict(f'VM {base} is stopped, and snapshot {name} has younger ones, which lie upon it',
-                               hint='Delete those first, or start the VM')
-        pools = {pool for pool, _ in before.journal.volumes} if before.journal and _is_external(snapshot) else ()
-        snapshot.delete(0)
-        for pool in pools:
-            self.refresh(self.pool(pool))
+            self._delete_external(native, snapshot)
+            self._look_again(before)
+        else:
+            snapshot.delete(0)
         self._follow(native, before)
+
+    def _delete_external(self, native: libvirt.virDomain, snapshot: libvirt.virDomainSnapshot) -> None:
+        if self.libvirt.getLibVersion() < _DELETES_EXTERNAL:
+            raise NotSupported(f'{self._version()} can not delete external snapshots: libvirt 9.0 and later can')
+        name, younger = snapshot.getName(), snapshot.listChildrenNames(0)
+        if younger and not native.isActive() and not self._reverts_external():
+            raise Conflict(f'VM {native.name()} is stopped, and snapshot {name} has younger ones, which lie upon it',
+                           hint='Delete those first, or start the VM')
+        try:
+            snapshot.delete(0)
+        except libvirt.libvirtError as error:
+            if not younger or error.get_error_code() != libvirt.VIR_ERR_CONFIG_UNSUPPORTED:
+                raise
+            raise Conflict(f'snapshot {name} of VM {native.name()} has younger ones, which lie upon it',
+                           hint=f"Delete those first: {', '.join(younger)}") from None
+
+    def _look_again(self, view: Domain) -> None:
+        """Have the pools of a VM's own volumes learn what libvirt made and took away with an external snapshot."""
+        for pool in {pool for pool, _ in view.journal.volumes} if view.journal else ():
+            self.refresh(self.pool(pool))
 
     def _follow(self, native: libvirt.virDomain, before: Domain) -> None:
         """Make the journal right after disks came and went with a snapshot: a VM still owns what was made for it."""
@@ -226,6 +244,20 @@ def snapshot_xml(name: str, files: dict[str, str], view: Domain | None = None) -
             else:
                 domain.add(disks, 'disk', name=disk.target, snapshot='no')
     return domain.to_text(root)
+
+
+def _reverted(native: libvirt.virDomain, snapshot: libvirt.virDomainSnapshot, external: bool) -> bool:
+    """Bring a VM back to a snapshot. False when the name of a new file is taken: they are called by the second."""
+    try:
+        native.revertToSnapshot(snapshot, 0)
+    except libvirt.libvirtError as error:
+        if external and 'already exists' in str(error):
+            return False
+        if error.get_error_code() != libvirt.VIR_ERR_SNAPSHOT_REVERT_RISKY:
+            raise
+        # The VM was changed since, so QEMU can't go on as it is: it is ended and started anew.
+        native.revertToSnapshot(snapshot, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
+    return True
 
 
 def _described(snapshot: libvirt.virDomainSnapshot) -> ET.Element:

@@ -19,7 +19,7 @@ from kvirt.providers.kvm.growth import Growth
 from kvirt.providers.kvm.lookup import Counters, state_of
 from kvirt.providers.kvm.mapping import NATIVE, status_of
 from kvirt.providers.kvm.reservations import FIELD, renamed_text
-from kvirt.providers.kvm.storage import GIB
+from kvirt.providers.kvm.volumes import GIB
 from kvirt.shapes import DiskShape, NicShape, Status, VmInfo, VmRow
 from kvirt.undo import Undo
 
@@ -55,7 +55,7 @@ class Vms(Growth):
         row['numcpus'] = counters.get('vcpu.current') or view.numcpus
         row['memory'] = counters.get('balloon.current', 0) // 1024 or view.memory
         if row['status'] in ('running', 'suspended'):
-            row['ip'] = _first_lease(view, leases) or view.info.get('ip')
+            row['ip'] = view.forward[0] if view.forward else _first_lease(view, leases) or view.info.get('ip')
         return row
 
     def leases(self) -> dict[str, list[Lease]]:
@@ -76,6 +76,8 @@ class Vms(Growth):
         leases = self.leases()
         found = cast(VmInfo, dict(self._row(native, state, text, leases)))
         found.update({key: view.info[key] for key in view.info if key not in ('creationdate', 'ip')})  # type: ignore
+        if view.forward:
+            found['userport'] = str(view.forward[1])  # type: ignore[typeddict-unknown-key] # a field of ours, as above
         if found['status'] == 'running' and not found['ip']:
             found['ip'] = self._asked(native, view)
         if 'creationdate' in view.info:
@@ -100,7 +102,10 @@ class Vms(Growth):
         shape: DiskShape = {'device': disk.target or '', 'format': disk.format or '', 'type': disk.bus or '',
                             'path': disk.path or f'{disk.pool}/{disk.volume}'}
         with contextlib.suppress(libvirt.libvirtError):  # the size of an odd disk is not known; the rest of the VM is
-            shape['size'] = -(-native.blockInfo(disk.target or disk.path, 0)[0] // GIB)
+            # libvirt itself looks at no disk on a network: QEMU does while the VM runs, else its pool knows.
+            volume = self.volume_of(disk) if (disk.ceph or disk.pool) and not native.isActive() else None
+            capacity = volume.info()[1] if volume else native.blockInfo(disk.target or disk.path, 0)[0]
+            shape['size'] = -(-capacity // GIB)
         return shape
 
     @staticmethod
@@ -171,7 +176,10 @@ class Vms(Growth):
             if reserved:
                 self.rename_reserved(view, name, new, undo)
                 self._update_metadata(new, FIELD, renamed_text(reserved, new))
-        if view.uefi and view.nvram is None and self.driver == 'qemu':
+            named = view.nvram is not None and view.nvram.rpartition('/')[2].startswith(f'{name}_VARS.')
+            if named:  # by a libvirt that tells so, and leaves them called as they are
+                self.redefine(domain.with_fresh_variables(self.persistent_xml(self.domain_of(new))))
+        if view.uefi and (named or view.nvram is None) and self.driver == 'qemu':
             self._drop_variables(name, view)
 
     def _named_back(self, new: str, name: str) -> None:

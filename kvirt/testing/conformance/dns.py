@@ -64,9 +64,6 @@ class TestDns:
 
     @needs('create', 'delete', 'start')
     def test_an_address_is_looked_up_from_the_vm(self, platform: Platform, provider: Kbase) -> None:
-        if not platform.harness.boots:
-            pytest.skip('VMs do not really boot here, so they have no address')
-        name = platform.running()
-        address = platform.wait_address(name)
+        name, address = platform.addressed()
         ok(provider.reserve_dns(name, domain=platform.zone))
         assert records(platform)[name]['data'] == [address]

@@ -117,8 +117,5 @@ class TestReads:
 
     @needs('start')
     def test_an_address_comes_when_the_vm_boots(self, platform: Platform, provider: Kbase) -> None:
-        if not platform.harness.boots:
-            pytest.skip('VMs do not really boot here')
-        name = platform.running()
-        address = platform.wait_address(name)
+        name, address = platform.addressed()
         assert provider.info(name)['ip'] == address

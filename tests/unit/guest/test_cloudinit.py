@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,6 +16,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft4Validator
 
 from kvirt.errors import InvalidInput
 from kvirt.guest.content import GuestFile
@@ -22,6 +25,7 @@ from kvirt.guest.keys import valid_key
 from kvirt.spec import VmSpec, decode_vm
 from tests.unit.guest.conftest import HOST_KEY, KEY, MACS, Make
 
+ROOT = Path(__file__).parents[3]
 AWKWARD = '[ -f /x ] && echo "a: b"'
 
 FULL: dict[str, Any] = {
@@ -78,6 +82,33 @@ def test_cloud_init_itself_accepts_it(case: str, make: Make, tmp_path: Path) -> 
     done = subprocess.run(['cloud-init', 'schema', '--config-file', path], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'deprecat' not in (done.stdout + done.stderr).lower()
+
+
+def faults(config: dict[str, Any]) -> list[str]:
+    """Return what cloud-init's own schema says against keys of a cloud-config that it knows."""
+    unpacked = os.environ.get('KVIRT_CLOUD_INIT', '/')
+    file = Path(unpacked, 'usr/lib/python3/dist-packages/cloudinit/config/schemas/schema-cloud-config-v1.json')
+    if not file.exists():
+        pytest.skip('the schema of cloud-init is not here: KVIRT_CLOUD_INIT may name a folder with its unpacked package')
+    schema = json.loads(file.read_text())
+    return [f"{'.'.join(map(str, error.path))}: {error.message}" for error in Draft4Validator(schema).iter_errors(config)
+            if error.path]
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_the_schema_of_cloud_init_has_nothing_against_it(case: str, make: Make, tmp_path: Path) -> None:
+    assert faults(loaded(example(make, tmp_path, case))) == []
+
+
+def test_the_schema_of_cloud_init_has_nothing_against_the_guest_image() -> None:
+    # The cloud-init of Debian 12 judges the configuration of its machine along with that of its user.
+    [config] = (ROOT / 'extras/guest-image/rootfs/etc/cloud/cloud.cfg.d').iterdir()
+    assert faults(yaml.safe_load(config.read_text())) == []
+
+
+def test_the_schema_finds_what_is_wrong() -> None:
+    wrong = {'locale': False, 'runcmd': 'true', 'users': 7}
+    assert {fault.partition(':')[0] for fault in faults({'hostname': 'web', **wrong})} == set(wrong)
 
 
 def test_commands_arrive_byte_for_byte(make: Make) -> None:

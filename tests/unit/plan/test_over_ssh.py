@@ -102,7 +102,7 @@ job: {{type: workflow, cmds: [cat {tmp_path}/join.txt]}}
         assert born['second'] >= born['first']
 
     @pytest.mark.parametrize(('keys', 'says'), [
-        ("waitcommand: 'false', waittimeout: 1", 'within 1 seconds'),
+        ("waitcommand: 'false', waittimeout: 1", 'within 1 second'),
         ('finishfiles: [/no/such/file]', 'has no /no/such/file')])
     def test_a_wait_that_fails_leaves_out_what_needs_it_and_the_vm_stays(self, keys: str, says: str, opened: Opened,
                                                                          config: Kconfig) -> None:

@@ -119,6 +119,36 @@ class TestLife:
         assert [nic['net'] for nic in known['nets']] == ['default']
         assert all(change.action == 'nothing' for change in opened(changed).diff().values())
 
+    def test_a_network_is_given_all_that_its_entry_says_in_one_call(self, opened: Opened, config: Kconfig,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+        done(opened('lab: {type: network, cidr: 10.77.0.0/24, mtu: 1400}').create())
+        calls, real = [], config.k.update_network
+
+        def update(name: str, **changes: Any) -> Any:
+            calls.append(changes)
+            return real(name, **changes)
+        monkeypatch.setattr(config.k, 'update_network', update)
+        text = 'lab: {type: network, cidr: 10.77.0.0/24, mtu: 1500, vlan: 7, nat: false, domain: lab.test}'
+        differences = (plan := opened(text)).diff()['network', 'lab'].differences
+        assert {each.what: (each.now, each.wanted) for each in differences} == {
+            'mtu': (1400, 1500), 'vlan': (None, 7), 'nat': (True, False), 'domain': (None, 'lab.test')}
+        done(plan.update(plan.diff()))
+        assert calls == [{'domain': 'lab.test', 'nat': False, 'overrides': {'mtu': 1500, 'vlan': 7}}]
+        assert opened(text).diff()['network', 'lab'].action == 'nothing'
+        known = config.k.info_network('lab')
+        assert (known['mtu'], known['vlan'], known['mode'], known['domain']) == (1500, 7, 'isolated', 'lab.test')
+
+    def test_a_network_that_has_to_be_made_anew_is_told_with_the_reason(self, opened: Opened, config: Kconfig) -> None:
+        done(opened('lab: {type: network, cidr: 10.77.0.0/24, az: a}').create())
+        plan = opened('lab: {type: network, cidr: 10.78.0.0/24, az: b, mtu: 1500}')
+        change = plan.diff()['network', 'lab']
+        assert (change.action, change.reason) == ('replace', 'the addresses and az of a network can not be changed')
+        assert {each.what for each in change.differences} == {'cidr', 'az', 'mtu'}
+        done(plan.update(plan.diff()))
+        assert config.k.info_network('lab')['cidr'] == '10.77.0.0/24'
+        done(plan.update(plan.diff(), replace=True))
+        assert config.k.info_network('lab')['cidr'] == '10.78.0.0/24'
+
     def test_what_can_not_be_changed_is_replaced_only_when_told(self, opened: Opened, config: Kconfig) -> None:
         done(opened('a: {image: debian12}').create())
         born = config.k.info('a')['id']

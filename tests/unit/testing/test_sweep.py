@@ -135,7 +135,7 @@ def test_a_deed_that_can_not_be_undone_ends_the_sweep(place: Place) -> None:
 def test_of_two_at_once_one_wins(place: Place) -> None:
     place.wire.latency = 0.01  # so that both look before either creates
     assert not faults(race(place.stage()))
-    outcomes = race(place.stage('never looks again'), times=1)
+    outcomes = race(place.stage('never looks again'), times=5)  # on a busy machine one may be late
     assert '2 of two that were started at once succeeded' in report(outcomes)
 
 

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from kvirt.errors import InvalidInput, NotSupported
+from kvirt.names import counted
 from kvirt.providers.kvm.domain.element import add
 from kvirt.providers.kvm.domain.host import X86, Host
 from kvirt.spec import NumaCell, VmSpec
@@ -23,6 +24,9 @@ _DEFAULT_CPUS = VmSpec().numcpus
 _GROWING_CPUS = X86 | {'ppc64', 'ppc64le', 's390x'}
 _GROWING_MEMORY = X86 | {'ppc64', 'ppc64le', 'aarch64'}
 """Architectures whose machines QEMU adds CPUs, or memory, to while they run."""
+
+SHRINKING_CPUS = X86
+"""Architectures that take CPUs away one by one."""
 
 _NESTED = {'Intel': ('vmx',), 'AMD': ('svm',)}
 
@@ -65,7 +69,7 @@ def _topology(spec: VmSpec) -> tuple[int, tuple[int, int, int]]:
     if spec.sockets and spec.cores:
         count = spec.sockets * spec.cores * spec.threads
         if spec.numcpus not in (count, _DEFAULT_CPUS):
-            raise InvalidInput(f'sockets, cores and threads make {count} CPUs, but numcpus is {spec.numcpus}')
+            raise InvalidInput(f'sockets, cores and threads make {counted(count, "CPU")}, but numcpus is {spec.numcpus}')
         return count, (spec.sockets, spec.cores, spec.threads)
     given = (spec.sockets or spec.cores or 1) * spec.threads
     computed, rest = divmod(spec.numcpus, given)
@@ -119,6 +123,8 @@ def _add_pages(backing: Element, size: int, host: Host) -> None:
 def add_vcpus(domain: Element, spec: VmSpec, host: Host, cpus: Vcpus) -> None:
     """Add the number of CPUs, what they are pinned to, and where memory comes from."""
     add(domain, 'vcpu', cpus.most, placement='static', current=cpus.now if cpus.most > cpus.now else None)
+    if spec.cpuhotplug and host.arch in SHRINKING_CPUS:
+        domain.append(removable(cpus.now))
     if spec.cpupinning:
         tune = add(domain, 'cputune')
         for cpu, hosts in sorted(_pins(spec, cpus.now).items()):
@@ -127,6 +133,16 @@ def add_vcpus(domain: Element, spec: VmSpec, host: Host, cpus: Vcpus) -> None:
         # Interleaving means all nodes; the other modes need one to keep to.
         every = spec.numamode == 'interleave' and host.nodes > 1
         add(add(domain, 'numatune'), 'memory', mode=spec.numamode, nodeset=f'0-{host.nodes - 1}' if every else '0')
+
+
+def removable(count: int) -> Element:
+    """Return the description of *count* CPUs that can be taken away while the VM runs: all but the first, without which
+    nothing boots. Those that libvirt is not told of are for as long as the VM runs.
+    """
+    vcpus = Element('vcpus')
+    for number in range(count):
+        add(vcpus, 'vcpu', id=number, enabled='yes', hotpluggable='yes' if number else 'no')
+    return vcpus
 
 
 def _pins(spec: VmSpec, count: int) -> dict[int, str]:

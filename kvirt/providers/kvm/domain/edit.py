@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import Element
 
 from kvirt.errors import InvalidInput
+from kvirt.names import counted
 from kvirt.providers.kvm.domain import journal, metadata
+from kvirt.providers.kvm.domain.cpu import SHRINKING_CPUS, removable
 from kvirt.providers.kvm.domain.disks import cdrom, disk_element, next_target
 from kvirt.providers.kvm.domain.element import add, parse, to_text
 from kvirt.providers.kvm.domain.host import Host
-from kvirt.providers.kvm.domain.nics import random_mac
+from kvirt.providers.kvm.domain.nics import loopback, random_mac
 from kvirt.providers.kvm.domain.reader import DiskView, Domain, mebibytes
 
 
@@ -24,9 +26,12 @@ def with_cpus(xml: str, count: int) -> str:
     """
     domain = parse(xml)
     vcpu = _get(domain, 'vcpu')
-    _drop(domain, 'vcpus')  # which CPUs are plugged: libvirt decides anew
+    listed = domain.find('vcpus') is not None
+    _drop(domain, 'vcpus')
     if vcpu.get('current') and count <= int(vcpu.text or 0):
         vcpu.set('current', str(count))
+        if listed and _get(domain, 'os/type').get('arch') in SHRINKING_CPUS:
+            domain.append(removable(count))
         return to_text(domain)
     vcpu.text = str(count)
     vcpu.attrib.pop('current', None)
@@ -36,7 +41,7 @@ def with_cpus(xml: str, count: int) -> str:
         for part in ('dies', 'clusters', 'cores', 'threads'):
             socket *= int(topology.get(part, '1'))
         if count % socket:
-            raise InvalidInput(f'{count} CPUs can not be divided into sockets of {socket}')
+            raise InvalidInput(f'{counted(count, "CPU")} can not be divided into sockets of {socket}')
         topology.set('sockets', str(count // socket))
     cells = domain.findall('cpu/numa/cell')
     if len(cells) > 1:
@@ -108,9 +113,12 @@ def cdrom_element(drive: DiskView, path: str | None) -> Element:
 def view_element(disk: DiskView) -> Element:
     """Return as much of the element of *disk* as libvirt needs to know which one is meant."""
     block = (disk.path or '').startswith('/dev/')
-    element = Element('disk', type='volume' if disk.pool else 'block' if block else 'file', device=disk.device)
+    kind = 'volume' if disk.pool else 'network' if disk.ceph else 'block' if block else 'file'
+    element = Element('disk', type=kind, device=disk.device)
     if disk.pool:
         add(element, 'source', pool=disk.pool, volume=disk.volume)
+    elif disk.ceph:
+        add(element, 'source', protocol='rbd', name=disk.path)
     elif disk.path:
         add(element, 'source', **{'dev' if block else 'file': disk.path})
     add(element, 'target', dev=disk.target, bus=disk.bus or None)
@@ -122,9 +130,27 @@ def stub(name: str, view: Domain) -> str:
     root = Element('domain', type=view.virttype)
     add(root, 'name', name)
     add(root, 'memory', 64, unit='MiB')
-    add(add(root, 'os', firmware='efi'), 'type', 'hvm', arch=view.arch, machine=view.machine)
+    system = add(root, 'os', firmware='efi')
+    add(system, 'type', 'hvm', arch=view.arch, machine=view.machine)
+    add(system, 'nvram')
     add(add(root, 'features'), 'acpi')  # which UEFI asks for
     return to_text(root)
+
+
+def with_fresh_variables(xml: str) -> str:
+    """Return the domain without the file that keeps its variables of UEFI: libvirt makes one that bears its name."""
+    root = parse(xml)
+    _forget_variables(root)
+    return to_text(root)
+
+
+def _forget_variables(domain: Element) -> None:
+    for variables in domain.iterfind("os[@firmware='efi']/nvram"):
+        variables.clear()
+    for variables in domain.iterfind('os/nvram'):
+        variables.text = None  # but the template stays: nothing else tells where to take them from
+        variables.attrib.pop('type', None)
+        _drop(variables, 'source')
 
 
 def clone(xml: str, name: str, uuid: str, macs: Sequence[str], sources: Mapping[str, str],
@@ -148,25 +174,28 @@ def clone(xml: str, name: str, uuid: str, macs: Sequence[str], sources: Mapping[
         block.append(metadata.info_element(info))
     if owned is not None:
         block.append(owned)
-    for system in domain.iterfind("os[@firmware='efi']"):
-        _drop(system, 'nvram')
-    for variables in domain.iterfind('os/nvram'):
-        variables.text = None  # but the template stays: nothing else tells where to take them from
-        variables.attrib.pop('type', None)
-        _drop(variables, 'source')
+    _forget_variables(domain)
     for system in domain.iterfind('sysinfo/system'):
         for entry in system.findall("entry[@name='uuid']"):  # must be that of the domain, if there is one
             system.remove(entry)
     for index, card in enumerate(domain.iterfind('devices/interface')):
+        had, mac = card.find('mac'), macs[index] if index < len(macs) else random_mac()
+        for forward in card.iterfind('portForward[@address]'):
+            if had is not None and forward.get('address') == loopback(had.get('address', '')):
+                forward.set('address', loopback(mac))
         _drop(card, 'mac', 'target')
-        add(card, 'mac', address=macs[index] if index < len(macs) else random_mac())
+        add(card, 'mac', address=mac)
     for disk in domain.iterfind('devices/disk'):
         source = disk.find('source')
         if source is not None:
-            old = source.get('file') or source.get('dev') or f"{source.get('pool')}/{source.get('volume')}"
+            ceph = source.get('name') if source.get('protocol') == 'rbd' else None
+            old = source.get('file') or source.get('dev') or ceph or f"{source.get('pool')}/{source.get('volume')}"
             if old in sources:
                 _drop(disk, 'backingStore')
-                _point(disk, sources[old])
+                if ceph:
+                    source.set('name', sources[old])  # with the servers and the secret that it has
+                else:
+                    _point(disk, sources[old])
     for port in domain.iterfind('devices/*[log]'):  # two guests can't write to one file
         _drop(port, 'log')
     for channel in domain.iterfind("devices/channel[@type='unix']"):

@@ -11,6 +11,8 @@ from xml.etree.ElementTree import Element
 from kvirt.errors import InvalidInput
 from kvirt.providers.kvm.domain.element import add
 
+FORWARDED = 2222  # one that passt may listen on without being root
+
 
 @dataclass(frozen=True)
 class Nic:
@@ -27,6 +29,8 @@ class Nic:
     queues: int | None = None
     filter: str | None = None
     user: Literal['slirp', 'passt'] | None = None
+    ssh: int | None = None
+    """The guest's port of ssh, which is reached from the host: for passt, and a card whose ``mac`` is known."""
 
     def __post_init__(self) -> None:
         if [self.network, self.bridge, self.user].count(None) != 2:
@@ -36,6 +40,11 @@ class Nic:
 def random_mac() -> str:
     """Return a fresh MAC address in the range of QEMU and KVM."""
     return '52:54:00:' + ':'.join(f'{byte:02x}' for byte in os.urandom(3))
+
+
+def loopback(mac: str) -> str:
+    """Return the address of the host's loopback at which the guest with a card *mac* is reached: its own, as that is."""
+    return '.'.join(['127', *(str(int(byte, 16)) for byte in mac.split(':')[3:])])
 
 
 def nic_element(nic: Nic) -> Element:
@@ -51,6 +60,9 @@ def nic_element(nic: Nic) -> Element:
         add(element, 'backend', type='passt')
     elif not nic.user:
         add(element, 'source', **{kind: nic.bridge or nic.network})
+    if nic.ssh and nic.mac:
+        forward = add(element, 'portForward', proto='tcp', address=loopback(nic.mac))
+        add(forward, 'range', start=FORWARDED, to=nic.ssh)
     add(element, 'model', type=nic.model)
     if nic.mtu is not None:
         if not 68 <= nic.mtu <= 65535:

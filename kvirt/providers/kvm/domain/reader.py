@@ -13,13 +13,18 @@ from msgspec import Struct, field
 from kvirt.providers.kvm.domain.element import local, parse
 from kvirt.providers.kvm.domain.journal import Journal, read_journal
 from kvirt.providers.kvm.domain.metadata import fields_of, read_info
+from kvirt.providers.kvm.domain.nics import FORWARDED
 
 _UNITS = {'b': 1, 'bytes': 1, 'kb': 10**3, 'k': 2**10, 'kib': 2**10, 'mb': 10**6, 'm': 2**20, 'mib': 2**20,
           'gb': 10**9, 'g': 2**30, 'gib': 2**30, 'tb': 10**12, 't': 2**40, 'tib': 2**40}
 
 
 class DiskView(Struct, frozen=True):
-    """A disk or CD drive: ``path``, or ``pool`` and ``volume``; none of them when the drive is empty."""
+    """A disk or CD drive: ``path``, or ``pool`` and ``volume``; none of them when the drive is empty.
+
+    The ``path`` of a disk on Ceph, ``pool/volume``, is what it is called there, on one of ``hosts``; of what else comes
+    over a network nothing is known.
+    """
 
     target: str
     bus: str
@@ -31,13 +36,15 @@ class DiskView(Struct, frozen=True):
     readonly: bool
     serial: str | None
     shared: bool = False
+    ceph: bool = False
+    hosts: frozenset[str] = frozenset()
 
 
 class NicView(Struct, frozen=True):
     """A network card, on a libvirt ``network``, a ``bridge`` of the host, or neither (``type`` direct, user, ...).
 
     ``device`` is its name among the VM's cards (eth0 is the first); ``target`` its device on the host, while the VM
-    runs.
+    runs; ``forward`` an address and port of the host that lead to the guest's ssh.
     """
 
     device: str
@@ -47,6 +54,7 @@ class NicView(Struct, frozen=True):
     network: str | None
     bridge: str | None
     model: str
+    forward: tuple[str, int] | None = None
 
 
 class GraphicsView(Struct, frozen=True):
@@ -73,6 +81,7 @@ class Domain(Struct, frozen=True):
     max_memory: int = 0
     uefi: bool = False
     nvram: str | None = None
+    nvram_format: str | None = None
     kernel: str | None = None
     agent: bool = False
     serial: str | None = None
@@ -81,6 +90,11 @@ class Domain(Struct, frozen=True):
     graphics: tuple[GraphicsView, ...] = ()
     info: dict[str, str] = field(default_factory=dict)
     journal: Journal | None = None
+
+    @property
+    def forward(self) -> tuple[str, int] | None:
+        """The address and port of the host that lead to the guest's ssh, None when it is reached as others are."""
+        return next((nic.forward for nic in self.nics if nic.forward), None)
 
     @property
     def seed_pool(self) -> str | None:
@@ -118,6 +132,7 @@ def read(xml: str) -> Domain:
         max_memory=mebibytes(root.find('maxMemory')) or memory,
         uefi=_uefi(system, nvram),
         nvram=nvram,
+        nvram_format=nvram and _format_of_nvram(system),
         kernel=system.findtext('kernel') if system is not None else None,
         agent=any(_name_of_target(channel) == 'org.qemu.guest_agent.0' for channel in devices.get('channel', ())),
         serial=_serial(devices),
@@ -148,6 +163,11 @@ def _nvram(system: Element | None) -> str | None:
     return (source.get('file') if source is not None else (element.text or '').strip()) or None
 
 
+def _format_of_nvram(system: Element | None) -> str | None:
+    element = system.find('nvram') if system is not None else None
+    return element.get('format', 'raw') if element is not None else None
+
+
 def _uefi(system: Element | None, nvram: str | None) -> bool:
     if system is None:
         return False
@@ -173,17 +193,26 @@ def _serial(devices: dict[str, list[Element]]) -> str | None:
 def _disk(element: Element) -> DiskView:
     source, target, driver = element.find('source'), element.find('target'), element.find('driver')
     origin = source.attrib if source is not None else {}
+    ceph = origin.get('protocol') == 'rbd'
     return DiskView(
         target=target.get('dev', '') if target is not None else '',
         bus=target.get('bus', '') if target is not None else '',
         device=element.get('device', 'disk'),
-        path=origin.get('file') or origin.get('dev') or origin.get('dir'),
+        path=origin.get('file') or origin.get('dev') or origin.get('dir') or (origin.get('name') if ceph else None),
         pool=origin.get('pool'),
         volume=origin.get('volume'),
         format=driver.get('type', '') if driver is not None else '',
         readonly=element.find('readonly') is not None,
         serial=element.findtext('serial'),
-        shared=element.find('shareable') is not None)
+        shared=element.find('shareable') is not None,
+        ceph=ceph,
+        hosts=hosts_of(source) if ceph else frozenset())
+
+
+def hosts_of(source: Element | None) -> frozenset[str]:
+    """Return the servers of a ``<source>``, be it a disk's or a pool's."""
+    found = source.iterfind('host') if source is not None else ()
+    return frozenset(f"{host.get('name', '')}:{host.get('port', '')}" for host in found)
 
 
 def _nic(index: int, element: Element) -> NicView:
@@ -199,7 +228,16 @@ def _nic(index: int, element: Element) -> NicView:
         type=kind,
         network=network,
         bridge=origin.get('bridge') if kind == 'bridge' and network is None else None,
-        model=model.get('type', '') if model is not None else '')
+        model=model.get('type', '') if model is not None else '',
+        forward=_forward(element))
+
+
+def _forward(element: Element) -> tuple[str, int] | None:
+    for forward in element.iterfind('portForward[@address]'):
+        ports = forward.find(f"range[@start='{FORWARDED}']")
+        if ports is not None and forward.get('address', '').startswith('127.'):
+            return forward.get('address', ''), FORWARDED
+    return None
 
 
 def _graphics(element: Element) -> GraphicsView:

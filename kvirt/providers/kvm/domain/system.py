@@ -42,6 +42,7 @@ def add_os(domain: Element, spec: VmSpec, host: Host) -> None:
         add(firmware, 'feature', enabled='yes' if spec.secureboot else 'no', name='secure-boot')
         if spec.secureboot:
             add(firmware, 'feature', enabled='yes', name='enrolled-keys')
+        add(system, 'nvram')  # libvirt may pick a firmware that keeps no variables, such as one for confidential guests
     if spec.uefi_firmware:
         add(system, 'loader', check_path('uefi_firmware', spec.uefi_firmware), readonly='yes', type='pflash')
         if spec.uefi_nvtemplate:

@@ -117,7 +117,7 @@ VARIANTS: dict[str, Callable[[str], Element]] = {
         Disk(f'{POOL}/kvirt-xml-e.img', format='raw', bus='ide', discard=None)]),
     'nvme': lambda case: make(case, {}, replace(QEMU, disk_buses=frozenset({'virtio', 'nvme'})), disks=[
         ROOT, Disk(f'{POOL}/kvirt-xml-b.qcow2', bus='nvme', serial='n1'),
-        Disk(f'{POOL}/kvirt-xml-c.qcow2', bus='nvme', serial='n2')]),
+        Disk(f'{POOL}/kvirt-xml-c.qcow2', bus='nvme', serial='n2'), Disk(f'{POOL}/kvirt-xml-d.qcow2', bus='nvme')]),
     'nics': lambda case: make(case, {}, nics=[
         CARD, Nic(bridge='br0', mac='52:54:00:12:34:57', model='e1000', mtu=9000),
         Nic(network='a & b', queues=4, filter='clean-traffic')]),

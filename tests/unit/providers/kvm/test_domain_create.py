@@ -28,6 +28,7 @@ MANY: dict[str, dict[str, Any]] = {
     'diskinterface': {'diskinterface': 'ide', 'disks': [1]},
     'diskthin': {'diskthin': False, 'disks': [1]},
     'pool': {'pool': 'kvirt-xml-pool', 'disks': [1]},
+    'ceph': {'pool': 'kvirt-xml-ceph', 'disks': [10, {'size': 1, 'interface': 'scsi'}], 'cloudinit': True},
     'nets': {'nets': [{**CARDS[0], 'type': 'e1000', 'mtu': 9000},
                       {**CARDS[1], 'multiqueues': 4, 'filter': 'clean-traffic'}]},
     'usermode': {'usermode': 'passt', 'nets': CARDS},
@@ -39,6 +40,8 @@ MANY: dict[str, dict[str, Any]] = {
     'seed-iso': {'cloudinit': True, 'image': 'kvirt-xml-image', 'iso': 'kvirt-xml-a.iso'},
 }
 """Keywords that are looked up on the host before they are a part of the domain, in the golden files ``create-*.xml``."""
+
+CEPH = {'host': 'mon1,mon2:6789', 'user': 'kvirt', 'secret': '2ec115d7-3a88-3ceb-bc12-0ac909a6fd87'}
 
 ELSEWHERE = {
     'plan profile image owner tags metadata': 'the metadata, which has golden files of its own',
@@ -74,6 +77,7 @@ class Written(Kvirt):
 def kvm() -> Iterator[Written]:
     with Written(url='test:///default') as provider:
         provider.create_pool('kvirt-xml-pool', '/kvirt-xml-pool').expect()
+        provider.create_pool('kvirt-xml-ceph', 'vms', 'rbd', overrides=CEPH).expect()
         for name in ('there', 'shared', 'a.iso', 'b.iso', 'c.img', 'image'):
             provider.create_disk(f'kvirt-xml-{name}', 1, pool='default-pool', thin=False).expect()
         yield provider

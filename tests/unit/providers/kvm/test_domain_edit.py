@@ -37,11 +37,20 @@ def test_cpus() -> None:
 
 
 def test_cpus_below_the_ceiling_keep_it() -> None:
-    xml = text({'cpuhotplug': True}).replace('<os>', "<vcpus><vcpu id='0' enabled='yes'/></vcpus><os>")
+    xml = text({'cpuhotplug': True})
     view = read(domain.with_cpus(xml, 7))
     assert (view.numcpus, view.max_cpus) == (7, 64)
-    assert domain.parse(domain.with_cpus(xml, 7)).find('vcpus') is None
     assert read(domain.with_cpus(xml, 70)).max_cpus == 70
+
+
+def test_cpus_that_can_be_taken_away_are_all_but_the_first() -> None:
+    born = domain.parse(text({'cpuhotplug': True}))
+    for changed, count in ((domain.with_cpus(domain.to_text(born), 3), 3), (domain.with_cpus(domain.to_text(born), 1), 1)):
+        [vcpus] = domain.parse(changed).iter('vcpus')
+        assert [cpu.get('hotpluggable') for cpu in vcpus] == ['no', *['yes'] * (count - 1)]
+    assert domain.parse(domain.with_cpus(domain.to_text(born), 70)).find('vcpus') is None
+    other = domain.to_text(born).replace('arch="x86_64"', 'arch="ppc64le"')
+    assert domain.parse(domain.with_cpus(other, 3)).find('vcpus') is None  # there whole cores go, and libvirt knows them
 
 
 def test_cpus_keep_the_layout_of_a_socket() -> None:
@@ -159,6 +168,29 @@ def test_clone() -> None:
         assert kept in xml
 
 
+CEPH = """<disk type='network' device='disk'><source protocol='rbd' name='vms/a_1.img' index='1'><host name='mon1'/>
+<host name='mon2' port='6789'/><auth username='kvirt'><secret type='ceph' usage='kvirt'/></auth></source>
+<target dev='vdb' bus='virtio'/></disk>"""
+
+
+def test_disks_on_ceph() -> None:
+    xml = text({}).replace('</devices>', f'{CEPH}</devices>')
+    disk = read(xml).disks[1]
+    assert (disk.path, disk.hosts) == ('vms/a_1.img', {'mon1:', 'mon2:6789'})
+    element = domain.view_element(disk)
+    assert (element.get('type'), element.find('source').attrib) == (  # type: ignore[union-attr]
+        'network', {'protocol': 'rbd', 'name': 'vms/a_1.img'})
+    copy = domain.clone(xml, 'b', NEW, [], {'vms/a_1.img': 'vms/b_1.img'}, {}, None)
+    source = copy.findall('devices/disk/source')[1]
+    assert source.get('name') == 'vms/b_1.img'
+    assert [part.tag for part in source] == ['host', 'host', 'auth'], 'its servers and secret stay'
+
+
+def test_of_other_disks_on_a_network_nothing_is_known() -> None:
+    xml = text({}).replace('</devices>', f"{CEPH.replace('rbd', 'https')}</devices>")
+    assert (read(xml).disks[1].path, read(xml).disks[1].ceph) == (None, False)
+
+
 def test_clone_keeps_the_template_of_firmware_that_was_chosen_by_hand() -> None:
     root = domain.clone(ORIGINAL.replace(" firmware='efi'", ''), 'b', NEW, [], {}, {}, None)
     variables = root.find('os/nvram')
@@ -201,3 +233,20 @@ def test_guests_are_told_how_to_mount_folders() -> None:
     assert [mount[2:] for mount in old] == [('9p', 'trans=virtio,version=9p2000.L,nofail')] * 2
     tags = [element.get('dir') for element in make({'sharedfolders': ['/a', '/b']}).iterfind('.//filesystem/target')]
     assert tags == ['share0', 'share1']
+
+
+def test_a_clone_on_passt_is_reached_at_an_address_of_its_own() -> None:
+    card = Nic(user='passt', mac='52:54:00:01:02:fe', ssh=22)
+    xml = domain.to_text(domain.build('a', OLD, decode_vm({}), PC, [ROOT], [card]))
+    assert read(xml).forward == ('127.1.2.254', 2222)
+    root = domain.clone(xml, 'b', NEW, ['52:54:00:00:00:09'], {}, {}, None)
+    assert read(domain.to_text(root)).forward == ('127.0.0.9', 2222)
+    assert read(text({})).forward is None
+
+
+def test_ports_that_others_forward_are_no_way_to_ssh_and_stay_what_they_are() -> None:
+    card = Nic(user='passt', mac='52:54:00:01:02:fe', ssh=22)
+    xml = domain.to_text(domain.build('a', OLD, decode_vm({}), PC, [ROOT], [card]))
+    xml = xml.replace('address="127.1.2.254"', 'address="10.0.0.1"').replace('start="2222" to="22"', 'start="8080" to="80"')
+    assert read(xml).forward is None
+    assert 'address="10.0.0.1"' in domain.to_text(domain.clone(xml, 'b', NEW, [], {}, {}, None))

@@ -108,7 +108,7 @@ def test_domain_of_kcli() -> None:
     assert read(KCLI) == Domain(
         name='web', uuid='0f2b6e53-5c8c-4b7b-8a3c-0c7c8a2d7f10', virttype='kvm', arch='x86_64', machine='pc-q35-7.2',
         emulator='/usr/bin/qemu-system-x86_64', numcpus=2, max_cpus=64, memory=512, max_memory=1024, uefi=True,
-        nvram='/var/lib/libvirt/qemu/nvram/web.fd', kernel=None, agent=True, serial='/dev/pts/4',
+        nvram='/var/lib/libvirt/qemu/nvram/web.fd', nvram_format='raw', kernel=None, agent=True, serial='/dev/pts/4',
         disks=(DiskView('vda', 'virtio', 'disk', f'{images}/web_0.img', None, None, 'qcow2', False, None),
                DiskView('sda', 'scsi', 'disk', '/dev/vg/web_1', None, None, 'raw', False, 'S1'),
                DiskView('vdb', 'virtio', 'disk', None, 'default', 'web_2.img', 'raw', False, None),
@@ -187,7 +187,8 @@ def test_firmware_however_it_is_written() -> None:
                                 ("<os><nvram type='file'><source file='/n'/></nvram></os>", True, '/n'),
                                 ("<os><loader type='rom'>/x</loader></os>", False, None)):
         view = read(f'<domain>{system}</domain>')
-        assert (view.uefi, view.nvram) == (uefi, nvram)
+        assert (view.uefi, view.nvram, view.nvram_format) == (uefi, nvram, 'raw' if nvram else None)
+    assert read("<domain><os><nvram format='qcow2'>/n</nvram></os></domain>").nvram_format == 'qcow2'
 
 
 def test_journal_of_a_stranger_is_not_ours() -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from kvirt.errors import InvalidInput
 from kvirt.providers.kvm import Kvirt, domain
+from kvirt.providers.kvm.netsettings import told, unlike
+from kvirt.providers.kvm.networks import network_shape
 from kvirt.providers.kvm.netxml import SETTINGS, changed, differences, network_element
 
 SCHEMA = Path('/usr/share/libvirt/schemas/network.rng')
@@ -76,11 +78,20 @@ def test_every_setting_has_a_golden_file():
     ({'dhcp_options': {'6\nlog-queries': '1'}}, 'no option of DHCP'),
     ({'forwarders': ['nine']}, 'address'), ({'forwarders': [{'host': 'x'}]}, 'mapping of addr and domain'),
     ({'vlan': 42}, 'VLANs'), ({'cidr': None, 'ovs': True, 'bridgename': 'b', 'vlan': 5000}, 'from 1 to 4094'),
-    ({'bandwidth_inbound_peak': 5}, 'average'), ({'nat': False, 'nic': 'eth0'}, 'no way out'),
+    ({'bandwidth_inbound_peak': 5}, 'average'),
+    ({'bandwidth_inbound_average': 9, 'bandwidth_inbound_peak': 5}, 'less than the average'),
+    ({'nat': False, 'nic': 'eth0'}, 'no way out'),
     ({'ovs': 'yes'}, 'true or false')])
 def test_what_can_not_be(settings, fragment):
     with pytest.raises(InvalidInput, match=fragment):
         element(**settings)
+
+
+def test_what_the_kernel_passes_over_is_said(caplog):
+    element(bandwidth_inbound_average=9, bandwidth_inbound_peak=10)
+    assert not caplog.records
+    element(bandwidth_outbound_average=9, bandwidth_outbound_peak=10)
+    assert 'bandwidth_outbound_peak: Linux has no peak' in caplog.text
 
 
 @pytest.mark.parametrize(('case', 'change', 'parts'), [
@@ -103,10 +114,69 @@ def test_changes(case, change, parts):
 
 @pytest.mark.parametrize(('case', 'settings', 'fragment'), [
     ('nat', {'ovs': True}, 'can not be changed'), ('ovs', {'mtu': 9000}, 'gives no addresses'),
-    ('nat', {'forward_mode': 'bridge'}, 'only'), ('nat', {'colour': 'red'}, 'colour')])
+    ('nat', {'forward_mode': 'bridge'}, 'only'), ('nat', {'colour': 'red'}, 'colour'),
+    ('bandwidth', {'bandwidth_inbound_average': 6000}, 'peak: 5000 is less than the average of 6000')])
 def test_changes_that_can_not_be(case, settings, fragment):
     with pytest.raises(InvalidInput, match=fragment):
         changed(element(**CASES[case]), None, None, None, None, settings)
+
+
+NAMED = ('cidr', 'dhcp', 'domain_name')
+
+
+def as_listed(root: ElementTree.Element) -> dict[str, Any]:
+    return {**told(root), **network_shape(root)}
+
+
+def test_what_is_usual_is_not_told():
+    assert told(element()) == told(element(dhcp=False)) == told(element(dual_cidr='fd00:1::/64')) == {}
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_a_network_has_all_the_settings_that_it_was_made_with(case):
+    settings = {key: value for key, value in CASES[case].items() if key not in NAMED}
+    assert unlike(as_listed(element(**CASES[case])), settings) == {}
+    texts = {key: str(value) if type(value) is int else value for key, value in settings.items()}
+    assert unlike(as_listed(element(**CASES[case])), texts) == {}
+
+
+@pytest.mark.parametrize('before', sorted({*CASES} - {'isolated', 'nodhcp', 'open', 'ipv6', 'bridgename'}))
+@pytest.mark.parametrize('case', [case for case in CASES if case not in ('nodhcp', 'domain', 'ipv6')])
+def test_what_a_network_lacks_is_told_and_what_is_not_fixed_can_be_given_to_it(before, case):
+    start = element(**CASES[before])
+    settings = {key: value for key, value in CASES[case].items() if key not in NAMED}
+    found = unlike(as_listed(start), settings)
+    bridged = before in ('bridge', 'macvtap', 'ovs', 'vlan', 'vlans')
+    if any(each.fixed for each in found.values()) or bridged:
+        assert bridged or {'bridge', 'macvtap', 'ovs', 'bridgename'} & set(found)
+        return
+    wanted = {key: each.wanted for key, each in found.items()}
+    after = changed(start, None, wanted.pop('nat', None), None, None, wanted)
+    assert unlike(as_listed(after), settings) == {}
+    kept = {key: value for key, value in CASES[before].items() if key not in (*NAMED, *settings)}
+    if settings.get('dns') is False:
+        kept.pop('forwarders', None)  # nobody asks them any longer
+    if not {'forward_mode', 'nat'} & set(settings):
+        assert unlike(as_listed(after), kept) == {}, 'what was not to change, changed'
+
+
+@pytest.mark.parametrize(('case', 'settings', 'expected'), [
+    ('nat', {'nat': False}, {'nat': (True, False, False)}), ('routed', {'nat': True}, {'nat': ('routed', True, False)}),
+    ('ovs', {'nat': False}, {}), ('nat', {'forward_mode': 'route'}, {'forward_mode': ('nat', 'routed', False)}),
+    ('nat', {'forward_mode': 'bridge'}, {'forward_mode': ('nat', 'bridge', True)}),
+    ('nat', {'ovs': True, 'bridgename': 'b0'}, {'ovs': (False, True, True), 'bridgename': (None, 'b0', True)}),
+    ('macvtap', {'nic': 'eth1'}, {'nic': ('eth0', 'eth1', True)}), ('nat', {'mtu': None, 'colour': 'red'}, {}),
+    ('mtu', {'mtu': 'huge'}, {'mtu': (9000, 'huge', False)}), ('vlans', {'vlan': 42}, {'vlan': ([], [42], False)}),
+    ('nat', {'dhcp_start': '10.1.2.2', 'dhcp_end': '10.1.2.99'}, {'dhcp_end': ('10.1.2.254', '10.1.2.99', False)}),
+    ('nodhcp', {'dhcp_start': '10.1.2.9'}, {'dhcp_start': (None, '10.1.2.9', False)}),
+    ('vlans', {'vlans': [42, 43]}, {}), ('vlans', {'vlan': 42, 'vlans': 43}, {}),
+    ('vlan', {'vlan': []}, {'vlan': ([42], [], False)}), ('nat', {'localdomain': False}, {}),
+    ('nat', {'localdomain': False, 'domain': 'lab.test'}, {'localdomain': (None, False, False)}),
+    ('dual', {'dhcp_start': 'fd00:1::2'}, {}), ('dual', {'dual_cidr': 'fd00:1:0::/64'}, {}),
+    ('forwarders', {'forwarders': '9.9.9.9'}, {'forwarders': (
+        [{'addr': '9.9.9.9'}, {'domain': 'corp.test', 'addr': '10.0.0.53'}], [{'addr': '9.9.9.9'}], False)})])
+def test_how_a_network_differs(case, settings, expected):
+    assert unlike(as_listed(element(**CASES[case])), settings) == expected
 
 
 def test_networks_are_changed_and_deleted():
@@ -121,6 +191,8 @@ def test_networks_are_changed_and_deleted():
         assert kvm.update_network('lba', plan='x')['error'] == 'NotFound'
         kvm.create('web', cloudinit=False, pool='default-pool', disks=[1], nets=['lab']).expect()
         assert kvm.network_ports('lab') == ['web']
+        assert Kvirt.network_unlike(kvm.info_network('lab'), {'nat': True, 'mtu': 1500}) == {
+            'nat': (False, True, False), 'mtu': (1400, 1500, False)}
         busy = kvm.update_network('lab', nat=True)
         assert busy['error'] == 'Conflict' and 'web' in busy['reason']
         kvm.update_network('lab', plan='other').expect()

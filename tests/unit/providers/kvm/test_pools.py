@@ -30,6 +30,8 @@ POOLS = {
     'iscsi': ('iqn.2013-06.com.example:disk', 'iscsi', {
         'host': '10.0.0.5', 'port': 3261, 'user': 'me', 'secret': 'iscsi-me',
         'initiator': 'iqn.2013-06.com.example:host'}),
+    'iscsi-direct': ('iqn.2013-06.com.example:disk', 'iscsi-direct', {
+        'host': '10.0.0.5', 'user': 'me', 'secret': 'iscsi-me', 'initiator': 'iqn.2013-06.com.example:host'}),
     'rbd': ('vms', 'rbd', {'host': 'mon1:6789, mon2:6789', 'user': 'libvirt',
                            'secret': '2ec115d7-3a88-3ceb-bc12-0ac909a6fd87'})}
 
@@ -59,6 +61,7 @@ def test_pools(case, golden):
     ('/a', 'dir', {'host': 'x'}, "'host' means nothing"), ('/a', 'netfs', {}, 'needs a host'),
     ('/a', 'netfs', {'host': 'x', 'target': 'rel'}, 'absolute'),
     ('/a', 'netfs', {'host': 'x', 'format': 'ext4'}, 'no format'),
+    ('iqn', 'iscsi-direct', {'host': 'x'}, 'needs an initiator'),
     ('p', 'rbd', {'host': 'x', 'user': 'me'}, 'belong together'), ('p', 'rbd', {'host': 'x:y'}, 'no host with a port'),
     ('/a\x01', 'dir', {}, 'U+0001')])
 def test_pools_that_can_not_be(path, pooltype, settings, fragment):
@@ -83,13 +86,83 @@ def test_pools_of_every_kind_are_made(kvm):
     assert 'lab' not in kvm.list_pools()
 
 
-def test_disks_on_ceph_are_refused_before_anything_is_made(kvm):
+@pytest.fixture
+def ceph(kvm):
     path, pooltype, settings = POOLS['rbd']
     kvm.create_pool('ceph', path, pooltype=pooltype, overrides=settings).expect()
-    refused = kvm.create('web', **{'cloudinit': False, 'disks': [1], 'start': False, 'pool': 'ceph'})
-    assert refused['error'] == 'NotSupported' and 'Ceph' in refused['reason']
-    assert not kvm.exists('web')
+    yield kvm
+    for row in kvm.list():
+        if row['name'] != 'test':
+            kvm.delete(row['name']).expect()
+    for name, row in kvm.list_disks().items():
+        kvm.delete_disk(None, name, pool=row['pool']).expect()
     kvm.delete_pool('ceph').expect()
+
+
+BARE = {'cloudinit': False, 'start': False, 'pool': 'ceph'}
+
+
+def test_a_vm_on_ceph(ceph):
+    ceph.create('web', **BARE, disks=[1, 1]).expect()
+    disks = ceph.info('web')['disks']
+    assert [(disk['path'], disk['size'], disk['format']) for disk in disks] == [
+        ('vms/web_0.img', 1, 'raw'), ('vms/web_1.img', 1, 'raw')]
+    assert ceph.delete('web').ok
+    assert ceph.list_disks() == {}
+
+
+def test_a_seed_goes_where_libvirt_can_write(ceph, monkeypatch):
+    seeded = {**BARE, 'cloudinit': True, 'nokeys': True, 'disks': [1]}
+    monkeypatch.setattr(ceph, 'pools', lambda: [ceph.pool('ceph')])
+    refused = ceph.create('web', **seeded)
+    assert refused['error'] == 'NotSupported' and 'seed' in refused['reason'] and not ceph.exists('web')
+
+
+@pytest.mark.parametrize(('keywords', 'fragment'), [
+    ({'disks': [{'size': 1, 'format': 'qcow2'}]}, 'holds no files'), ({'disks': [1], 'iso': 'cd.iso'}, 'a drive takes')])
+def test_what_can_not_be_on_ceph_is_refused_before_anything_is_made(ceph, keywords, fragment):
+    ceph.create_disk('cd.iso', 1, 'ceph').expect()
+    refused = ceph.create('web', **BARE, **keywords)
+    assert not refused.ok and fragment in refused['reason'], refused
+    assert not ceph.exists('web') and ceph.list_disks() == {}
+    ceph.delete_disk(None, 'cd.iso', pool='ceph').expect()
+
+
+def test_an_image_is_not_sent_to_ceph(ceph, tmp_path):
+    (tmp_path / 'base.img').write_bytes(b'x' * 512)
+    refused = ceph.add_image(f'file://{tmp_path}/base.img', 'ceph')
+    assert refused['error'] == 'NotSupported' and 'can not write an image' in refused['reason']
+
+
+def test_not_all_of_ceph_is_deleted(ceph):
+    ceph.create_disk('others', 1, 'ceph').expect()
+    refused = ceph.delete_pool('ceph', full=True)
+    assert refused['error'] == 'NotSupported' and 'other hosts' in refused['reason']
+    assert 'others' in ceph.list_disks()
+
+
+def test_disks_of_one_name_on_two_cephs_are_told_apart(ceph):
+    other = {**POOLS['rbd'][2], 'host': 'mon9'}
+    ceph.create_pool('ceph9', 'vms', pooltype='rbd', overrides=other).expect()
+    for name, pool in (('a', 'ceph'), ('b', 'ceph9')):
+        ceph.create_disk('same', 1, pool).expect()
+        disk = {'existing': 'same', 'pool': pool, 'shareable': True}
+        ceph.create(name, **{**BARE, 'pool': pool, 'disks': [disk]}).expect()
+    found = [ceph.volume_of(ceph.persistent(ceph.domain_of(name)).disks[0]) for name in ('a', 'b')]
+    assert [volume.storagePoolLookupByVolume().name() for volume in found] == ['ceph', 'ceph9']
+    for name in ('a', 'b'):
+        ceph.delete(name).expect()
+    ceph.delete_disk(None, 'same', pool='ceph9').expect()
+    ceph.delete_pool('ceph9').expect()
+
+
+@pytest.mark.parametrize('case', ['iscsi', 'iscsi-direct'])
+def test_a_server_makes_its_disks_itself(kvm, case):
+    path, pooltype, settings = POOLS[case]
+    kvm.create_pool('lun', path, pooltype=pooltype, overrides=settings).expect()
+    refused = kvm.create('web', **{**BARE, 'pool': 'lun', 'disks': [1]})
+    kvm.delete_pool('lun').expect()
+    assert refused['error'] == 'NotSupported' and 'existing' in refused['reason'] and not kvm.exists('web')
 
 
 @pytest.fixture

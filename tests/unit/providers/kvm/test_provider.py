@@ -8,7 +8,8 @@ from urllib.parse import quote
 import libvirt
 import pytest
 
-from kvirt.errors import InvalidInput, NotFound, Unavailable
+from kvirt.errors import InvalidInput, NotFound, NotSupported, Unavailable
+from kvirt.guest.guest import Guest
 from kvirt.guest.jump import Jump
 from kvirt.providers.kvm import Kvirt, domain
 from kvirt.providers.kvm.connection import KvmOptions, jump_of, meaning, uri_of
@@ -94,6 +95,54 @@ def test_every_error_of_libvirt_has_a_meaning(kvm):
         kvm.libvirt.lookupByName('absent')
     assert type(meaning(caught.value)).__name__ == 'NotFound'
     assert kvm.translate(KeyError('a bug')) is None
+    lacks = libvirt.libvirtError('')
+    lacks.err = (38, 10, "unable to execute QEMU command 'blockdev-add': Unknown driver 'rbd'")
+    assert type(meaning(lacks)).__name__ == 'NotSupported' and 'qemu-block-extra' in str(meaning(lacks))
+
+
+@pytest.mark.parametrize(('said', 'kind', 'told'), [
+    ('internal error: Child process (/sbin/lvcreate --name web_0.img -L 1048576K vg0 --yes) unexpected exit status 5:   '
+     'Volume group "vg0" has insufficient free space (255 extents): 256 required.\n', 'OutOfCapacity',
+     'lvcreate: Volume group "vg0" has insufficient free space (255 extents): 256 required. Make room in the volume group'),
+    ('internal error: Child process (/usr/bin/mount -t nfs nas:/none /srv) unexpected exit status 32: mount.nfs: access '
+     'denied by server while mounting nas:/none\n', 'KvirtError',
+     'mount.nfs: access denied by server while mounting nas:/none'),
+    ('internal error: Child process (/sbin/iscsiadm --login) unexpected exit status 19: iscsiadm: Could not login.\n'
+     'iscsiadm: initiator reported error (19)\n', 'KvirtError',
+     'iscsiadm: Could not login. iscsiadm: initiator reported error (19)'),
+    ('this function is not supported by the connection driver: storage pool does not support volume creation',
+     'NotSupported', 'libvirt: this function is not supported by the connection driver: storage pool does not support '
+     'volume creation. Its disks are what its server offers: they are attached with existing'),
+    ('Unable to add bridge ovsbr0 port vnet3: Operation not supported', 'NotSupported', 'libvirt: unable to add bridge '
+     'ovsbr0 port vnet3: Operation not supported. For a bridge of Open vSwitch make a network with ovs: true'),
+    ("unsupported configuration: cannot find logical volume group name 'none'", 'NotFound', 'libvirt: unsupported '
+     "configuration: cannot find logical volume group name 'none'. Make it on the host first: vgcreate"),
+    ('internal error: Unknown CPU model Nehelem', 'KvirtError', 'libvirt: unknown CPU model Nehelem'),
+    ('internal error: Child process (tc qdisc add dev virbr1 parent 1:2) unexpected exit status 2: Error: Specified qdisc '
+     'kind is unknown.', 'NotSupported', "tc: Error: Specified qdisc kind is unknown. The host's kernel can not shape "
+     'traffic: do without bandwidth'),
+    ('internal error: Child process (/usr/bin/qemu-img create -o size(1) /x) unexpected exit status 1: qemu-img: /x: no',
+     'KvirtError', 'qemu-img: /x: no'),
+    ('internal error: qemu unexpectedly closed the monitor: 2026-11-22T01:44:39.154196Z qemu-system-x86_64: -device '
+     '{"driver":"e1001"}: \'e1001\' is no device', 'KvirtError', "libvirt: QEMU ended at once: 'e1001' is no device"),
+    ('internal error: process exited while connecting to monitor: 2026-11-22T01:44:39.154196Z qemu-system-s390x: first\n'
+     '2026-11-22T01:44:39.154196Z qemu-system-s390x: second', 'KvirtError',
+     'libvirt: QEMU ended at once: first\nsecond')])
+def test_what_libvirt_says_is_told_in_one_line_with_its_meaning(said, kind, told):
+    error = meaning(libvirt.libvirtError(said))
+    assert (type(error).__name__, str(error)) == (kind, told)
+
+
+def test_what_the_kernel_of_the_host_does_not_have_is_not_tried_again():
+    class Kernel(libvirt.libvirtError):
+        def get_error_code(self):
+            return libvirt.VIR_ERR_SYSTEM_ERROR
+
+        def get_error_message(self):
+            return 'error adding vlan filter to interface vnet5: Operation not supported'
+
+    error = meaning(Kernel('virDomainCreate() failed'))
+    assert isinstance(error, NotSupported) and not error.retryable
 
 
 def test_what_the_host_has_in_use(kvm):
@@ -155,7 +204,8 @@ def test_hostile_names(kvm, name):
 def test_networks(kvm):
     assert kvm.create_network('lab', cidr='10.1.2.0/24', domain='lab.test', plan='shop').ok
     assert kvm.info_network('lab') == {'cidr': '10.1.2.0/24', 'dhcp': True, 'domain': 'lab.test', 'mode': 'nat',
-                                       'type': 'libvirt', 'plan': 'shop'}
+                                       'type': 'libvirt', 'plan': 'shop', 'localdomain': True, 'dhcp_start': '10.1.2.2',
+                                       'dhcp_end': '10.1.2.254'}
     assert kvm.create_network('lab', cidr='10.1.3.0/24')['error'] == 'AlreadyExists'
     overlap = kvm.create_network('lab2', cidr='10.1.2.128/25')
     assert overlap['error'] == 'Conflict' and 'network lab' in overlap['reason']
@@ -204,6 +254,36 @@ def test_libvirt_lacks_what_it_has_no_notion_of_and_nothing_else():
                                             ('web.img', False), ('_0.img', False)])
 def test_names_of_disks(name, ours):
     assert ours_by_name(name) is ours
+
+
+def test_a_seed_that_can_not_be_made_leaves_no_vm(kvm, monkeypatch):
+    def fail(guest, macs, instance_id):
+        raise InvalidInput('no seed today')
+    monkeypatch.setattr(Guest, 'seed', fail)
+    failed = kvm.create('seedless', **{**BARE, 'cloudinit': True, 'nokeys': True})
+    assert (failed['result'], failed['reason']) == ('failure', 'no seed today')
+    assert [row['name'] for row in kvm.list()] == ['test']
+    assert not kvm.disk_exists('default-pool', 'seedless_0.img')
+
+
+def test_a_vm_that_goes_away_while_all_are_counted_hides_no_other(kvm, monkeypatch):
+    for name in ('brief', 'lasting'):
+        kvm.create(name, **BARE).expect()
+    conn, brief = kvm.libvirt, kvm.libvirt.lookupByName('brief')
+    listed = conn.listAllDomains(0)
+
+    def gone(*flags):
+        """Fail as libvirt does when a VM is undefined after it was listed, and before it was looked at."""
+        kvm.delete('brief').expect()
+        monkeypatch.setattr(conn, 'listAllDomains', lambda flags: listed)
+        return brief.state()
+
+    monkeypatch.setattr(conn, 'getAllDomainStats', gone)
+    assert [row['name'] for row in kvm.list()] == ['lasting', 'test']
+    monkeypatch.setattr(conn, 'getAllDomainStats', lambda *flags: brief.state())
+    assert kvm.info_host()['vms'] == 2
+    monkeypatch.undo()
+    assert [row['name'] for row in kvm.list()] == ['lasting', 'test']
 
 
 def test_a_network_that_goes_away_while_all_are_listed_is_left_out(kvm, monkeypatch):

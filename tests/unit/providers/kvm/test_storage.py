@@ -11,7 +11,7 @@ import libvirt
 import pytest
 
 from kvirt.providers.kvm import Kvirt, domain
-from kvirt.providers.kvm.storage import below, volume_element
+from kvirt.providers.kvm.volumes import below, volume_element
 
 BARE = {'cloudinit': False, 'pool': 'default-pool', 'disks': [1], 'start': False}
 SCHEMAS = Path('/usr/share/libvirt/schemas')
@@ -91,6 +91,21 @@ def test_a_pool_that_can_not_be_read_hides_no_image(kvm, monkeypatch, caplog):
         assert kvm.delete_image('root').ok
     finally:
         kvm.delete_pool('broken').expect()
+
+
+def test_a_block_device_is_grown_by_somebody_else(kvm, monkeypatch):
+    kvm.create('web', **BARE).expect()
+    monkeypatch.setattr(kvm, 'can_grow', lambda pool: False)
+    refused = kvm.resize_disk('web', 'web_0.img', 2)
+    assert refused['error'] == 'NotSupported' and 'Grow /default-pool/web_0.img on the host' in refused['reason']
+    assert kvm.resize_disk('web', 'web_0.img', 1).ok
+
+
+def test_what_is_told_of_a_pool_was_read_now(kvm, monkeypatch):
+    read = []
+    monkeypatch.setattr(kvm, 'refresh', lambda pool: read.append(pool.name()))
+    kvm.info_pool('default-pool')
+    assert read == ['default-pool']
 
 
 def _refresh(real, pool):
