@@ -25,7 +25,8 @@ from tests.e2e.ceph import POOL, USER, Ceph, ceph_on
 from tests.e2e.conftest import STEM
 from tests.e2e.remotehost import RemoteHost, remote_host
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('servers')]  # one host and one Ceph serve them all
+# One host and one Ceph serve them all.
+pytestmark = [pytest.mark.e2e, pytest.mark.minutes(2), pytest.mark.xdist_group('servers')]
 
 BARE: dict[str, Any] = {'virttype': 'qemu', 'cloudinit': False, 'nets': [], 'memory': 64, 'numcpus': 1, 'pool': 'ceph'}
 CONTENT = os.urandom(4 * 1024**2)

@@ -31,7 +31,8 @@ from .test_guest import kvirt
 from .test_snapshots import *  # noqa: F403
 from .test_snapshots import BARE, current
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('newer'), pytest.mark.timeout(1200)]  # the first test makes a Debian
+# The first test makes a Debian.
+pytestmark = [pytest.mark.e2e, pytest.mark.minutes(3), pytest.mark.xdist_group('newer'), pytest.mark.timeout(1200)]
 
 SUITE = os.environ.get('KVIRT_TEST_SUITE', 'trixie')
 NEEDS_MORE = golden.NEEDS_MORE | {'create-nets'}
