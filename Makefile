@@ -17,7 +17,7 @@ test: $(VENV)/ready ## Run the tests that need no hypervisor, in under 3 minutes
 e2e: $(VENV)/ready ## Run the tests against the real libvirtd of this machine, which boot guests
 	@extras/quickstart/host-setup --build-image
 	@$(SUDO) extras/guest-image/build --default-pool
-	$(BIN)/pytest tests/e2e --override-ini=addopts= -q -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest tests/e2e --override-ini=addopts= -q -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 slow: $(VENV)/ready ## Run the conformance suite and the fault sweep on every cloud, and what else takes long
 	$(BIN)/pytest -m slow -n 2 --dist loadfile $(ARGS)

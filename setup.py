@@ -42,7 +42,7 @@ setup(
         # For the site: make site.
         'docs': ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10'],
         # pytest 9.2 changed how tests are named, and --dist loadgroup of xdist 3.8 does nothing there without a word.
-        'test': ['pytest>=8,<9.2', 'hypothesis>=6', 'pytest-timeout>=2', 'pytest-xdist>=3', 'ruff>=0.6', 'mypy>=1.10',
+        'test': ['pytest>=8,<9.2', 'hypothesis>=6', 'pytest-timeout>=2', 'pytest-xdist>=3.7', 'ruff>=0.6', 'mypy>=1.10',
                  'jsonschema>=4.18', 'moto[server]>=5.2', 'ansible-core>=2.16', *MCP, *WEB, *ZSTD, 'build>=1', 'twine>=5',
                  'types-PyYAML', 'types-paramiko', 'types-requests', 'types-jsonschema'],
     },

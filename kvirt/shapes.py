@@ -74,7 +74,10 @@ class VmInfo(VmRow, total=False):
 
 
 class NetworkShape(TypedDict, total=False):
-    """A network, as ``list_networks()`` returns it by name. ``mode`` is nat, routed, isolated, bridge, ..."""
+    """A network, as ``list_networks()`` returns it by name. ``mode`` is nat, routed, isolated, bridge, ...
+
+    Beside these stand settings of the provider's own, by the names that ``create_network`` takes in *overrides*.
+    """
 
     cidr: str
     dual_cidr: str

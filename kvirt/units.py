@@ -17,6 +17,7 @@ _FACTOR = {'': 1, 'K': 1024, 'M': 1024**2, 'G': 1024**3, 'T': 1024**4}
 _LARGEST = 1024**6
 _MAC = re.compile(r'[0-9a-f]{2}(:[0-9a-f]{2}){5}')
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 

@@ -86,7 +86,7 @@ class Networks(Area):
         return {}
 
     def list_networks(self) -> dict[str, NetworkShape]:
-        """Return the networks by name."""
+        """Return the networks by name, with what the provider can tell of its own settings."""
         return self._ask(self._list_networks)
 
     def _list_networks(self) -> dict[str, NetworkShape]:

@@ -83,7 +83,7 @@ class Ceph:
 
     def words(self, *words: str) -> list[str]:
         """Return what runs one of Ceph's programs as its administrator."""
-        return ['ip', 'netns', 'exec', self.host.name, words[0], '--conf', f'{self.folder}/ceph.conf', *words[1:]]
+        return self.host.within(words[0], '--conf', f'{self.folder}/ceph.conf', *words[1:])
 
     def run(self, *words: str) -> str:
         """Run one of them, and return what it prints."""

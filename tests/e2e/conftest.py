@@ -28,6 +28,14 @@ SKIPPED = pytest.StashKey[dict[str, str]]()
 """Why tests were skipped, by their ids."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest begin first, so that the workers end together."""
+    def minutes(item: pytest.Item) -> float:
+        mark = item.get_closest_marker('minutes')
+        return -mark.args[0] if mark else 0
+    items.sort(key=minutes)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Write down why a test was skipped."""
@@ -89,7 +97,7 @@ class Leftovers:
 
 
 @pytest.fixture(scope='session')
-def uri() -> str:
+def libvirt_uri() -> str:
     """The libvirt that is tested: this machine's own, where no module says otherwise."""
     return URI
 
@@ -116,10 +124,11 @@ def libvirt_folder() -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, uri: str) -> Path:
+def home(tmp_path: Path, libvirt_uri: str) -> Path:
     folder = tmp_path / 'home'
     folder.mkdir()
-    (folder / 'config.yml').write_text(f'default:\n  client: here\n  virttype: qemu\nhere:\n  type: kvm\n  url: {uri}\n')
+    (folder / 'config.yml').write_text(
+        f'default:\n  client: here\n  virttype: qemu\nhere:\n  type: kvm\n  url: {libvirt_uri}\n')
     return folder
 
 
@@ -130,8 +139,8 @@ def config(home: Path) -> Iterator[Kconfig]:
 
 
 @pytest.fixture
-def kvm(home: Path, uri: str) -> Iterator[Kvirt]:
-    with Kvirt(url=uri, home=str(home)) as provider:
+def kvm(home: Path, libvirt_uri: str) -> Iterator[Kvirt]:
+    with Kvirt(url=libvirt_uri, home=str(home)) as provider:
         yield provider
 
 

@@ -17,13 +17,14 @@ from pathlib import Path
 
 CACHE = Path('/var/cache/kvirt-tests')
 PACKAGES = ('libvirt-daemon', *(f'libvirt-daemon-driver-{driver}' for driver in (
-                'qemu', 'network', 'nodedev', 'nwfilter', 'secret', 'storage')),
+                'interface', 'qemu', 'network', 'nodedev', 'nwfilter', 'secret', 'storage')),
             *(f'qemu-system-{arch}' for arch in ('x86', 'arm', 'ppc', 'riscv', 's390x')), 'qemu-system-modules-spice',
             'qemu-utils', 'ovmf', 'qemu-efi-aarch64', 'opensbi', 'passt', 'swtpm', 'swtpm-tools', 'virtiofsd',
             'dnsmasq-base', 'iptables', 'nftables')
 OPTIONS = ('--quiet', '--variant=apt', '--format=directory', f"--include={','.join(PACKAGES)}",
            '--aptopt=APT::Install-Recommends "false"', '--dpkgopt=force-unsafe-io',
-           *(f'--dpkgopt=path-exclude=/usr/share/{folder}/*' for folder in ('doc', 'locale', 'man')))
+           *(f'--dpkgopt=path-exclude=/usr/share/{each}' for each in (
+               'doc/*', 'locale/*', 'man/*', 'AAVMF/*.ms.fd', 'AAVMF/*.snakeoil.fd', 'AAVMF/*.strictnx.fd')))
 CONTAINED = ('unshare', '--mount', '--pid', '--fork', '--kill-child')  # what is killed takes all that it began with it
 PROGRAMS = {'mmdebstrap': 'mmdebstrap', 'unshare': 'util-linux'}
 AS_HERE = ('Acquire::http', 'Acquire::Check-', 'Acquire::Retries')  # settings that decide if the archive can be reached

@@ -2,7 +2,10 @@
 
 It lives in a network namespace at the other end of a pair of veth devices, in a mount namespace where all that libvirt
 keeps lies below a folder of the test, and in a process namespace, whose first process takes all others with it when it
-ends. Its own network `default` has the addresses of this machine's own, so what reaches a guest there went over the host.
+ends. That one ends with whoever made the host, however that came, as it reads from a pipe of theirs; and what is left
+then are namespaces without a process or a name, which the kernel takes away, and the devices with them.
+
+Its own network `default` has the addresses of this machine's own, so what reaches a guest there went over the host.
 
 The one key that is let in may forward ports and speak to libvirt, and nothing else: there is no shell on this host.
 
@@ -23,7 +26,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import libvirt
@@ -32,14 +35,21 @@ from kvirt.guest.keys import HostKey
 
 FIRST = """\
 set -e
+exec 3<&0
+read -r device
+mount -t sysfs sysfs /sys
 mount --bind {folder}/run /run
 for place in {places}; do
     mount --bind {folder}/$place /$place
 done
 ip link set lo up
+ip address add {address}/29 dev $device
+ip link set $device up
 unshare --mount sh -e {folder}/libvirt.sh &
 /usr/sbin/sshd -D -e -f {folder}/sshd_config &
-wait
+trap exit TERM
+{{ read -r never || kill $$; }} <&3 &
+wait  # for the processes that others leave behind, too
 """
 LIBVIRT = """\
 virtlogd --pid-file /run/virtlogd.pid &
@@ -78,10 +88,10 @@ NETWORK = """\
 <ip address="192.168.122.1" netmask="255.255.255.0"><dhcp><range start="192.168.122.2" end="192.168.122.254"/></dhcp></ip>
 </network>
 """
-PROGRAMS = {'ip': 'iproute2', 'unshare': 'util-linux', 'pivot_root': 'util-linux', 'mount': 'mount',
-            'sshd': 'openssh-server', 'ssh': 'openssh-client', 'ssh-keygen': 'openssh-client', 'libvirtd': 'libvirt-daemon',
-            'virtlogd': 'libvirt-daemon', 'virt-ssh-helper': 'libvirt-daemon', 'dnsmasq': 'dnsmasq-base',
-            'iptables': 'iptables'}
+PROGRAMS = {'ip': 'iproute2', 'unshare': 'util-linux', 'nsenter': 'util-linux', 'pivot_root': 'util-linux',
+            'mount': 'mount', 'sshd': 'openssh-server', 'ssh': 'openssh-client', 'ssh-keygen': 'openssh-client',
+            'libvirtd': 'libvirt-daemon', 'virtlogd': 'libvirt-daemon', 'virt-ssh-helper': 'libvirt-daemon',
+            'dnsmasq': 'dnsmasq-base', 'iptables': 'iptables'}
 _PATIENCE = 60  # seconds
 
 
@@ -116,18 +126,19 @@ class RemoteHost:
         assert not missing, f"a second host needs programs that are not installed: apt install {' '.join(sorted(missing))}"
         assert os.getuid() == 0, 'a second host needs root: it is made of namespaces'
         self._write()
-        _run('ip', 'netns', 'add', self.name)
-        _run('ip', 'link', 'add', self.devices[0], 'type', 'veth', 'peer', 'name', self.devices[1], 'netns', self.name)
-        _run('ip', 'address', 'add', f'{self.here}/29', 'dev', self.devices[0])
-        _run('ip', 'link', 'set', self.devices[0], 'up')
-        _run('ip', '-n', self.name, 'address', 'add', f'{self.address}/29', 'dev', self.devices[1])
-        _run('ip', '-n', self.name, 'link', 'set', self.devices[1], 'up')
         with (self.folder / 'log').open('wb') as log:
             self._first = subprocess.Popen(
-                ['ip', 'netns', 'exec', self.name, 'unshare', '--mount', '--propagation', 'private', '--pid', '--fork',
-                 '--kill-child', '--mount-proc', 'sh', '-c', FIRST.format(folder=self.folder, places=PLACES)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self._await()
+                ['unshare', '--net', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child',
+                 '--mount-proc', 'sh', '-c', FIRST.format(folder=self.folder, address=self.address, places=PLACES)],
+                stdin=subprocess.PIPE, stdout=log, stderr=log)
+        self._until(lambda: network_of(self.pid) not in ('', network_of(os.getpid())))
+        _run('ip', 'link', 'add', self.devices[0], 'type', 'veth', 'peer', 'name', self.devices[1], 'netns', str(self.pid))
+        _run('ip', 'address', 'add', f'{self.here}/29', 'dev', self.devices[0])
+        _run('ip', 'link', 'set', self.devices[0], 'up')
+        assert self._first.stdin is not None
+        self._first.stdin.write(f'{self.devices[1]}\n'.encode())
+        self._first.stdin.flush()
+        self._until(self._answers)
 
     def _write(self) -> None:
         for place in ('run/sshd', 'run/lock', 'etc/libvirt/qemu/networks/autostart', 'etc/libvirt/storage/autostart',
@@ -159,33 +170,59 @@ class RemoteHost:
         path.touch(mode=0o600)
         path.write_text(text)
 
-    def _await(self) -> None:
+    @property
+    def pid(self) -> int:
+        """The process on this side that all others of the host come from."""
         assert self._first is not None
-        deadline = time.monotonic() + _PATIENCE
+        return self._first.pid
+
+    def _answers(self) -> bool:
+        libvirt.open(self.uri).close()
+        socket.create_connection((self.address, 22), timeout=5).close()
+        return True
+
+    def _until(self, there: Callable[[], bool]) -> None:
+        assert self._first is not None
+        deadline, error = time.monotonic() + _PATIENCE, ''
         while True:
             try:
-                libvirt.open(self.uri).close()
-                socket.create_connection((self.address, 22), timeout=5).close()
-                break
-            except (libvirt.libvirtError, OSError) as error:
-                said = (self.folder / 'log').read_text(errors='replace')
-                assert self._first.poll() is None, f'the second host did not come up: {said}'
-                assert time.monotonic() < deadline, f'the second host does not answer: {error}; {said}'
+                if there():
+                    return
+            except (libvirt.libvirtError, OSError) as trouble:
+                error = str(trouble)
+            said = (self.folder / 'log').read_text(errors='replace')
+            assert self._first.poll() is None, f'the second host did not come up: {said}'
+            assert time.monotonic() < deadline, f'the second host does not answer: {error}; {said}'
             threading.Event().wait(0.1)
 
     def run(self, *words: str) -> str:
         """Run a program within the network of the host."""
-        return _run('ip', 'netns', 'exec', self.name, *words)
+        return _run(*self.within(*words))
+
+    def within(self, *words: str) -> list[str]:
+        """Return what runs a program within the network of the host."""
+        return ['nsenter', '--net', '--target', str(self.pid), *words]
 
     def close(self) -> None:
-        """End what runs there, and take the namespaces and devices away."""
+        """End what runs there, and take the devices away; the kernel does as much later."""
         if self._first is not None:
             self._first.kill()  # the first process of the namespace goes with it, and all others with that one
-            self._first.wait()
-        for words in (['link', 'delete', self.devices[0]], ['netns', 'delete', self.name]):
-            subprocess.run(['ip', *words], capture_output=True)
-        left = [row['ifname'] for row in json.loads(_run('ip', '-j', 'link')) if row['ifname'] == self.devices[0]]
-        assert not left and self.name not in _run('ip', 'netns', 'list').split(), f'left behind: {self.name} {left}'
+            self._first.communicate()
+        subprocess.run(['ip', 'link', 'delete', self.devices[0]], capture_output=True)
+        assert self.devices[0] not in links(), f'left behind: {self.devices[0]}'
+
+
+def network_of(pid: int) -> str:
+    """Return which network namespace a process is in, nothing when it is gone."""
+    try:
+        return os.readlink(f'/proc/{pid}/ns/net')
+    except OSError:
+        return ''
+
+
+def links() -> set[str]:
+    """Return the names of the network devices of this machine."""
+    return {row['ifname'] for row in json.loads(_run('ip', '-j', 'link'))}
 
 
 def _run(*words: str) -> str:
@@ -206,7 +243,7 @@ def _free_network() -> ipaddress.IPv4Network:
 
 @contextlib.contextmanager
 def remote_host(folder: Path, name: str, root: Path | None = None) -> Iterator[RemoteHost]:
-    """Give a second host that keeps what it has in *folder*; its namespace is called *name*.
+    """Give a second host that keeps what it has in *folder*; its devices are called after *name*.
 
     *root* is the Debian whose libvirt and QEMU it runs, this machine's without one.
     """

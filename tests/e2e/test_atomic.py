@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +13,10 @@ import pytest
 
 from kvirt.providers.kvm import Kvirt
 
-from .conftest import IMAGE, URI, Leftovers
+from .conftest import IMAGE, STEM, URI, Leftovers
 from .faults import WAYS, Faults
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('orphans')]  # neither sees what the other leaves
+pytestmark = [pytest.mark.e2e, pytest.mark.minutes(4), pytest.mark.xdist_group('orphans')]  # neither sees the other's
 
 KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAiG4Fz3qUtUuA1YBTm0oWbDQz0GOx0qRBFwD1Kbd0pN test'
 ASKED = {'image': IMAGE, 'virttype': 'qemu', 'memory': 256, 'numcpus': 1, 'keys': [KEY], 'disks': [10, 1],
@@ -29,18 +32,27 @@ def fresh() -> Kvirt:
     return Kvirt(url=URI)
 
 
+FORKS = multiprocessing.get_context('forkserver')
+FORKS.set_forkserver_preload([__name__])  # a process to be killed is at hand at once: Python and kvirt are loaded already
+
+
+def attempt(name: str, at: int, way: str) -> None:
+    """Create a VM in a process that dies on the way."""
+    with fresh() as provider:
+        create(provider, name, Faults(at, way))
+    os._exit(1)
+
+
 @pytest.fixture(scope='module')
 def calls() -> int:
     """How many libvirt calls a create makes."""
     faults = Faults()
     with fresh() as provider:
-        result = create(provider, 'kvt-count', faults)
+        result = create(provider, f'{STEM}-count', faults)
         assert result['result'] == 'success', result
-        assert provider.delete('kvt-count').ok
+        assert provider.delete(f'{STEM}-count').ok
     assert 'virConnect.defineXMLFlags' in faults.calls and 'virDomain.create' in faults.calls
     return len(faults.calls)
-
-
 
 
 @pytest.mark.parametrize('way', WAYS[:2])
@@ -63,9 +75,10 @@ def test_a_killed_create_leaves_nothing_or_orphans(way: str, calls: int, prefix:
                                                    kvm: Kvirt) -> None:
     for at in range(calls):
         name = f'{prefix}-{at}'
-        done = subprocess.run([sys.executable, '-m', 'tests.e2e.test_atomic', name, str(at), way], cwd=root(), timeout=60,
-                              capture_output=True, text=True)
-        assert done.returncode == -9, (at, done.stderr)
+        victim = FORKS.Process(target=attempt, args=(name, at, way))
+        victim.start()
+        victim.join(60)
+        assert victim.exitcode == -signal.SIGKILL, (at, victim.exitcode)
         left = leftovers.now(prefix)
         if f'domain {name}' in left:
             named = [orphan['name'] for orphan in kvm.list_orphans()]

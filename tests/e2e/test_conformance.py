@@ -16,7 +16,7 @@ from kvirt.testing.conformance import *  # noqa: F403
 
 from .conftest import IMAGE, SKIPPED, URI, Leftovers
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('orphans')]  # neither sees what the other leaves
+pytestmark = [pytest.mark.e2e, pytest.mark.minutes(4), pytest.mark.xdist_group('orphans')]  # neither sees the other's
 
 OF_NO_USE = ('sublocation', 'placement', 'publicip')
 """Keywords of clouds that mean nothing on a libvirt host."""

@@ -24,8 +24,9 @@ pytestmark = pytest.mark.e2e
 GOLDEN = Path(__file__).parents[1] / 'unit/providers/kvm/golden'
 NEWER = {'nvme', 'create-usermode'}  # libvirt 11.5; and passt, which Debian 12 has taken out of its libvirt
 NEEDS_MORE = {'kernel', 'initrd', 'cmdline', 'nics', 'interleave', 'kvm', 'host-passthrough', 'hugepages',
-              'hugepages-shared', 'numa-distances', 'pcidevices', 'vsock'}
-"""Domains that can be defined anywhere, but start only with a kernel, networks, NUMA nodes, KVM or devices of that name."""
+              'hugepages-shared', 'numa-distances', 'pcidevices', 'vsock', 'create-ceph'}
+"""Domains that can be defined anywhere, but start only with a kernel, networks, NUMA nodes, KVM, devices or servers of that
+name."""
 
 CASES = sorted({path.stem for path in GOLDEN.glob('*.xml')} - NEWER)
 JOURNAL = Journal('creating', 'b00t', 1, '2', '2025-11-21T08:00:00Z', (('default', '<&>'),))
@@ -33,8 +34,8 @@ PERSISTENT = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 
 
 @pytest.fixture(scope='module')
-def conn(uri: str) -> Iterator[libvirt.virConnect]:
-    conn = libvirt.open(uri)
+def conn(libvirt_uri: str) -> Iterator[libvirt.virConnect]:
+    conn = libvirt.open(libvirt_uri)
     yield conn
     conn.close()
 
@@ -126,7 +127,7 @@ def try_out(case: str, conn: libvirt.virConnect, shared: Shared, start: bool) ->
         itself.find('name').text = f'{shared.prefix}-itself-{case}'
         itself.find('uuid').text = str(uuid.uuid4())  # others may be trying the same at this moment
         define(conn, defined, domain.to_text(itself))
-        files = {disk.path or f'{disk.pool}/{disk.volume}' for disk in view.disks} - {'None/None'}
+        files = {disk.path or f'{disk.pool}/{disk.volume}' for disk in view.disks if not disk.ceph} - {'None/None'}
         root = domain.clone(original, f'{shared.prefix}-{case}', str(uuid.uuid4()), [],
                             dict.fromkeys(files, shared.volume), {'plan': 'p'}, None)
         for disk in root.iterfind('devices/disk'):  # they are now one small raw file, shared

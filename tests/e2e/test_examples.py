@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from kvirt.spec import VmSpec
 from .conftest import IMAGE, Leftovers
 from .test_guest import kvirt
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('boot')]  # guests one by one on this worker
+pytestmark = pytest.mark.e2e
 
 PLANS = Path(__file__).parents[2] / 'plans'
 
@@ -34,9 +35,10 @@ def within(home: Path) -> Within:
 
 @pytest.fixture
 def ranges(config: Kconfig) -> Iterator[str]:
-    """Networks that are free on this machine."""
+    """Networks that are free on this machine, and that no other worker takes."""
     taken = {row.get('cidr') for row in config.k.list_networks().values()}
-    return (cidr for third in range(200, 250) if (cidr := f'192.168.{third}.0/24') not in taken)
+    worker = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
+    return (cidr for third in range(200 + worker % 2, 250, 2) if (cidr := f'192.168.{third}.0/24') not in taken)
 
 
 @pytest.fixture
@@ -60,6 +62,7 @@ def made(home: Path, prefix: str, config: Kconfig, leftovers: Leftovers) -> Iter
         assert leftovers.now(prefix) == set()
 
 
+@pytest.mark.minutes(2)
 def test_static_addresses(made: Callable[..., str], within: Within, ranges: Iterator[str]) -> None:
     cidr = next(ranges)
     plan, base = made('static-addresses', cidr=cidr), cidr.removesuffix('.0/24')
@@ -70,6 +73,7 @@ def test_static_addresses(made: Callable[..., str], within: Within, ranges: Iter
     within(f'{plan}-0', f'ping -c 1 -W 5 {base}.11')
 
 
+@pytest.mark.minutes(3)
 def test_a_router_between_two_networks(made: Callable[..., str], within: Within, ranges: Iterator[str]) -> None:
     left, right = next(ranges), next(ranges)
     plan = made('router', left=left, right=right)
@@ -81,6 +85,7 @@ def test_a_router_between_two_networks(made: Callable[..., str], within: Within,
     assert within(f'{plan}-left', f'ping -c 1 -W 5 {there} >/dev/null || echo cut') == 'cut'
 
 
+@pytest.mark.minutes(2)
 def test_a_bastion_before_a_private_network(made: Callable[..., str], within: Within, ranges: Iterator[str],
                                             config: Kconfig) -> None:
     plan = made('bastion', cidr=next(ranges), count='1')

@@ -56,7 +56,7 @@ def remote(home: Path, key: Path, name: str, command: str) -> str:
     return kvirt(home, 'ssh', '-i', str(key), name, command).stdout
 
 
-@pytest.mark.xdist_group('boot')  # guests one by one on this worker
+@pytest.mark.minutes(3)
 def test_the_whole_life_of_a_guest(home: Path, key: Path, prefix: str, second_network, tmp_path: Path,
                                    leftovers: Leftovers) -> None:
     name, (network, base) = f'{prefix}-vm', second_network
@@ -125,7 +125,7 @@ def test_the_whole_life_of_a_guest(home: Path, key: Path, prefix: str, second_ne
     assert left == {f'network {network}'}, left
 
 
-@pytest.mark.xdist_group('boot')  # guests one by one on this worker
+@pytest.mark.minutes(1)
 def test_a_guest_that_fails_to_configure_itself_is_told(home: Path, key: Path, prefix: str) -> None:
     name = f'{prefix}-bad'
     done = kvirt(home, 'create', 'vm', name, '-i', IMAGE, '-P', f'keys=[{key}.pub]', '-P', 'cmds=[exit 7]', '--wait',

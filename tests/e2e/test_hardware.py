@@ -48,7 +48,7 @@ def tell(path: Path) -> str:
     return path.read_text(errors='replace') if path.exists() else ''
 
 
-@pytest.mark.xdist_group('boot_2')  # guests one by one on this worker
+@pytest.mark.minutes(2)
 def test_what_a_guest_sees(home: Path, key: Path, prefix: str, config: Kconfig, boot_files: Path, tmp_path: Path,
                            serial_log: Path) -> None:
     assert copied(boot_files, 'EFI/BOOT/BOOTX64.EFI', tmp_path / 'loader'), (
@@ -108,7 +108,6 @@ def _patiently(condition: str) -> str:
     return f'for second in $(seq 60); do {condition} && break; sleep 1; done; {condition}'
 
 
-@pytest.mark.xdist_group('boot_2')
 def test_a_kernel_is_booted_directly_and_its_words_are_kept(kvm: Kvirt, prefix: str, boot_files: Path, tmp_path: Path,
                                                             serial_log: Path) -> None:
     paths = {}

@@ -13,7 +13,7 @@ from kvirt.version import __version__
 
 from .podman import engine
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.minutes(2), pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).parents[2]
 STEM = os.environ.get('KVIRT_TEST_PREFIX', 'kvt')

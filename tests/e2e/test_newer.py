@@ -50,7 +50,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteHost]:
 
 
 @pytest.fixture(scope='module')
-def uri(host: RemoteHost) -> str:
+def libvirt_uri(host: RemoteHost) -> str:
     return host.uri
 
 
@@ -60,8 +60,8 @@ def libvirt_folder(host: RemoteHost) -> Path:
 
 
 @pytest.fixture(scope='module')
-def leftovers(uri: str) -> Leftovers:
-    return Leftovers(uri)
+def leftovers(libvirt_uri: str) -> Leftovers:
+    return Leftovers(libvirt_uri)
 
 
 @pytest.mark.parametrize('case', sorted(path.stem for path in golden.GOLDEN.glob('*.xml')))

@@ -91,6 +91,7 @@ def test_the_life_of_a_plan(config: Kconfig, parameters: dict[str, object], pref
     assert {each.partition(' ')[0] for each in leftovers.now(prefix)} <= {'pool', 'file'}
 
 
+@pytest.mark.minutes(4)
 @pytest.mark.xdist_group('orphans')  # what is left behind is nobody else's to look at
 def test_killed_at_any_time_it_can_be_run_again(home: Path, config: Kconfig, parameters: dict[str, object], prefix: str,
                                                 key: Path, tmp_path: Path) -> None:

@@ -29,12 +29,13 @@ from kvirt.errors import Unauthorized, Unavailable
 from kvirt.guest.keys import HostKey
 from kvirt.providers.kvm import Kvirt
 from kvirt.settings import Settings
+from kvirt.wait import until
 
 from .conftest import IMAGE, STEM, URI
-from .remotehost import RemoteHost, delayed, remote_host
+from .remotehost import RemoteHost, delayed, links, network_of, remote_host
 from .test_guest import kvirt
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('boot_2')]  # one host serves them all, and its guest is emulated
+pytestmark = [pytest.mark.e2e, pytest.mark.minutes(3), pytest.mark.xdist_group('remote')]  # one host serves them all
 
 BARE: dict[str, Any] = {'virttype': 'qemu', 'cloudinit': False, 'nets': [], 'memory': 64, 'numcpus': 1, 'disks': []}
 SMALL = [word for value in ('disks=[]', 'nets=[]', 'cloudinit=false', 'start=false') for word in ('-P', value)]
@@ -204,6 +205,37 @@ def test_who_is_not_who_they_should_be_is_refused(home: Path, far: RemoteHost, t
         with pytest.raises(Unavailable if name in ('port', 'name') else Unauthorized), \
                 Kconfig(name, settings=Settings(home)) as config:
             config.k.list()
+
+
+# the second host itself
+
+MAKES_A_HOST = """\
+import signal, sys
+from pathlib import Path
+from tests.e2e.remotehost import RemoteHost
+host = RemoteHost(Path(sys.argv[1]), sys.argv[2])
+host.start()
+print(host.pid, host.uri, flush=True)
+signal.pause()
+"""
+
+
+def test_a_host_goes_with_whoever_made_it(tmp_path: Path) -> None:
+    name = f'{STEM}{secrets.token_hex(3)}'
+    with subprocess.Popen([sys.executable, '-c', MAKES_A_HOST, str(tmp_path), name], stdout=subprocess.PIPE, text=True,
+                          cwd=Path(__file__).parents[2]) as maker:
+        assert maker.stdout is not None
+        pid, uri = maker.stdout.readline().split()
+        network = network_of(int(pid))
+
+        def within() -> list[str]:
+            pids = [each.name for each in Path('/proc').iterdir() if each.name.isdecimal()]
+            return [pid for pid in pids if network_of(int(pid)) == network]
+        with closing(libvirt.open(uri)) as conn:
+            conn.createXML(DOMAIN.format(name=name))
+        assert len(within()) > 5 and f'{name}-h' in links()  # libvirtd, virtlogd, sshd, dnsmasq, the guest
+        maker.kill()
+    until(lambda: not within() and f'{name}-h' not in links(), what='the end of the host', timeout=30, interval=0.2)
 
 
 # several hosts

@@ -17,7 +17,7 @@ from kvirt.spec import VmSpec
 from .conftest import IMAGE, Leftovers
 from .test_guest import kvirt
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('boot_2')]  # guests one by one on this worker
+pytestmark = [pytest.mark.e2e, pytest.mark.minutes(2)]
 
 PLAN = """\
 parameters: {prefix: x, image: x, left: x, right: x, apart: x}

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from kvirt import units
 from kvirt.base import unsupported, waits
+from kvirt.base.networks import Unlike
 from kvirt.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotSupported
 from kvirt.providers.aws.account import cards_of
 from kvirt.providers.aws.securitygroups import SecurityGroups, allowed, to_rules
@@ -117,6 +118,12 @@ class Networks(Subnets, SecurityGroups):
             if changes:
                 ec2.create_tags(Resources=[vpc['VpcId']], Tags=to_tags(changes))
         self.forget_groups()
+
+    @classmethod
+    def network_unlike(cls, there: NetworkShape, settings: Mapping[str, Any]) -> dict[str, Unlike]:
+        """Return which settings a network does not have: one stays isolated or not as it was made."""
+        nat = there.get('mode') == 'nat'
+        return {'nat': Unlike(nat, settings['nat'], fixed=True)} if settings.get('nat', nat) != nat else {}
 
     def _list_networks(self) -> dict[str, NetworkShape]:
         topology = self.topology()

@@ -10,6 +10,7 @@ import msgspec
 
 from kvirt import units
 from kvirt.base import unsupported, waits
+from kvirt.base.networks import Unlike
 from kvirt.errors import AlreadyExists, Conflict, NotSupported
 from kvirt.providers.families import cloud, marks
 from kvirt.providers.families.machines import Machines
@@ -101,6 +102,13 @@ class Networks(Machines):
         return not network.place or self.is_seen(network.place)
 
     # hooks
+
+    @classmethod
+    def network_unlike(cls, there: NetworkShape, settings: Mapping[str, Any]) -> dict[str, Unlike]:
+        """Return which settings a network does not have, of those that its row tells."""
+        known: Mapping[str, Any] = there
+        return {key: Unlike(known[key], value, key not in cls.network_changes) for key, value in settings.items()
+                if key in known and known[key] != value}
 
     @waits
     def _create_network(self, name: str, cidr: str | None, dhcp: bool, nat: bool, domain: str | None, plan: str,

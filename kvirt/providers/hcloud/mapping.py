@@ -156,6 +156,7 @@ def network(native: Native) -> Network:
     row = cast(NetworkShape, {
         'cidr': native.ip_range, 'dhcp': True, 'type': 'cloud', 'mode': 'isolated', 'plan': kept.get('plan', ''),
         'domain': kept.get('domain'), 'id': str(native.id),
+        'protected': native.protection['delete'], 'expose_routes_to_vswitch': native.expose_routes_to_vswitch,
         'routes': [{'destination': route.destination, 'gateway': route.gateway} for route in native.routes or ()]})
     return Network(id=str(native.id), name=native.name, cidr=native.ip_range, row=row, fields=kept, native=native)
 

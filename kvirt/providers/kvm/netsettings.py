@@ -12,28 +12,32 @@ from xml.etree.ElementTree import Element
 from kvirt import units
 from kvirt.base.networks import Unlike
 from kvirt.errors import InvalidInput
-from kvirt.providers.kvm.netxml import BANDWIDTH, DNSMASQ, MODES, SETTINGS, as_list
+from kvirt.providers.kvm.networks import cidr_of
+from kvirt.providers.kvm.netxml import BANDWIDTH, DNSMASQ, MODES, SETTINGS, as_list, usual_range
 
 _FIXED = ('bridge', 'macvtap', 'ovs', 'bridgename')
 _MINUTES = {'seconds': 1 / 60, 'minutes': 1, 'hours': 60}
 _OPTION = 'dhcp-option='
+_UNSAID: dict[str, Any] = {'dns': True, 'localdomain': True, 'forwarders': [], 'dhcp_options': {}, 'vlan': [], 'vlans': []}
+"""What a network has of a setting that is not told."""
 
 
 def told(root: Element) -> dict[str, Any]:
-    """Return the settings that a network has, by the names that they are given with when it is made."""
+    """Return the settings that a network has, by the names that they are given with when it is made.
+
+    What is so where nothing is said of it (a range of DHCP, DNS for itself) is left out.
+    """
     found: dict[str, Any] = {
         'nic': _of(root, 'forward', 'dev') or _of(root, 'forward/interface', 'dev'),
         'bridgename': _of(root, 'bridge', 'name'), 'fwzone': _of(root, 'bridge', 'zone'), 'mtu': _of(root, 'mtu', 'size'),
-        'dhcp_start': [each.get('start') for each in root.findall('ip/dhcp/range')],
-        'dhcp_end': [each.get('end') for each in root.findall('ip/dhcp/range')],
-        'dhcp_lease': _lease(root), 'dhcp_options': _options(root), 'pxe': _of(root, 'ip/dhcp/bootp', 'server'),
-        'bootfile': _of(root, 'ip/dhcp/bootp', 'file'),
+        **_ends(root), 'dhcp_lease': _lease(root), 'dhcp_options': _options(root),
+        'pxe': _of(root, 'ip/dhcp/bootp', 'server'), 'bootfile': _of(root, 'ip/dhcp/bootp', 'file'),
         'forwarders': [each.attrib for each in root.findall('dns/forwarder')],
         **{key: _of(root, f"bandwidth/{key.split('_')[1]}", key.split('_')[2]) for key in BANDWIDTH}}
     tags = [each.get('id') for each in root.findall('vlan/tag')]
     found['vlans' if len(tags) > 1 or _of(root, 'vlan', 'trunk') == 'yes' else 'vlan'] = tags
-    if root.find('domain') is not None:
-        found['localdomain'] = _of(root, 'domain', 'localOnly') == 'yes'
+    if root.find('domain') is not None and _of(root, 'domain', 'localOnly') != 'yes':
+        found['localdomain'] = False
     if _of(root, 'dns', 'enable') == 'no':
         found['dns'] = False
     return {key: plain(key, value) for key, value in found.items() if value is not None and value not in ([], {})}
@@ -74,7 +78,13 @@ def _now(there: Mapping[str, Any], key: str, wanted: Any) -> Any:
         return mode == key
     if key in ('vlan', 'vlans') and not wanted:
         return [*there.get('vlan', []), *there.get('vlans', [])]
-    return there.get(key, True if key == 'dns' else [] if isinstance(wanted, list) else {} if wanted == {} else None)
+    if key in ('dhcp_start', 'dhcp_end') and there.get('dhcp') and key not in there:
+        ranges = [usual_range(units.network(str(there[cidr]))) for cidr in ('cidr', 'dual_cidr') if cidr in there]
+        usual = [str(ends[key == 'dhcp_end']) for ends in ranges]
+        return usual if len(usual) > 1 else usual[0]
+    if key == 'localdomain' and not there.get('domain'):
+        return None
+    return there.get(key, _UNSAID.get(key))
 
 
 def _is_fixed(key: str, wanted: Any, mode: Any) -> bool:
@@ -86,6 +96,15 @@ def _is_fixed(key: str, wanted: Any, mode: Any) -> bool:
 def _of(root: Element, path: str, attribute: str) -> str | None:
     part = root.find(path)
     return None if part is None else part.get(attribute)
+
+
+def _ends(root: Element) -> dict[str, list[str | None]]:
+    """Return where the ranges of DHCP begin and end, unless they are the usual ones."""
+    ranges = [(each.get('start'), each.get('end')) for each in root.findall('ip/dhcp/range')]
+    given = [cidr_of(ip) for ip in root.findall('ip') if ip.find('dhcp/range') is not None]
+    if ranges == [tuple(map(str, usual_range(each))) for each in given]:
+        return {}
+    return {'dhcp_start': [start for start, _ in ranges], 'dhcp_end': [end for _, end in ranges]}
 
 
 def _lease(root: Element) -> float | None:

@@ -211,6 +211,11 @@ def _set_domain(root: Element, name: str | None, settings: Mapping[str, Any]) ->
         add(root, 'domain', name=name, localOnly='yes' if only else None)
 
 
+def usual_range(addresses: units.Network) -> tuple[units.Address, units.Address]:
+    """Return the ends of what DHCP gives out of *addresses* where nothing else is asked for."""
+    return addresses[2], addresses[min(addresses.num_addresses - 2, 65534)]
+
+
 def _set_dhcp(root: Element, dhcp: bool, settings: Mapping[str, Any], keep: bool = False) -> None:
     """Give addresses out, or end that. With *keep* what is there of ranges stays, where nothing else is given."""
     ends = [key for key in ('dhcp_start', 'dhcp_end') if key in settings]
@@ -232,8 +237,7 @@ def _set_dhcp(root: Element, dhcp: bool, settings: Mapping[str, Any], keep: bool
         else:
             block = _part(ip, 'dhcp')
             _drop(block, 'range')
-            usual = addresses[2], addresses[min(addresses.num_addresses - 2, 65534)]
-            ends_there = usual if there is None else (there.get('start'), there.get('end'))
+            ends_there = usual_range(addresses) if there is None else (there.get('start'), there.get('end'))
             start, end = (ipaddress.ip_address(str(each or default))
                           for each, default in zip(given, ends_there, strict=True))
             if start not in addresses or end not in addresses or int(start) > int(end):

@@ -89,7 +89,7 @@ class Snapshots(Create):
         if view.uefi and native.isActive():
             if self.libvirt.getLibVersion() < _HAS_UEFI:
                 return 'it runs with UEFI, whose variables only libvirt 10.9 and later can keep; stop it first'
-            if domain.read(native.XMLDesc(0)).nvram_format != 'qcow2':
+            if domain.read(native.XMLDesc(0)).nvram_format not in (None, 'qcow2'):
                 return 'it runs with UEFI, and its variables are no qcow2, which could hold them; stop it first'
         return None
 

@@ -69,6 +69,8 @@ def test_all_that_a_network_consists_of_bears_one_mark_and_goes_with_it(aws: Kaw
 def test_an_isolated_network_has_no_way_out(aws: Kaws, account: Account) -> None:
     ok(aws.create_network('isolated', nat=False))
     assert aws.info_network('isolated')['mode'] == 'isolated'
+    assert aws.network_unlike(aws.info_network('isolated'), {'nat': True}) == {'nat': (False, True, True)}
+    assert aws.network_unlike(aws.info_network('isolated'), {'nat': False}) == {}
     assert aws.info_subnet('isolated-1')['private'] is True
     assert account.ec2.describe_internet_gateways()['InternetGateways'] == []
     assert cards(aws, nets=['isolated'])[0]['AssociatePublicIpAddress'] is False

@@ -210,6 +210,9 @@ def test_what_is_protected_is_not_deleted(bench: Bench) -> None:
     ok(bench.provider.create_network('own', '10.20.0.0/16', overrides={'protected': True, 'routes': [
         {'destination': '10.100.0.0/16', 'gateway': '10.20.0.5'}]}))
     refused(bench.provider.delete_network('own'), 'Conflict')
+    there, wanted = bench.provider.info_network('own'), {'protected': False, 'expose_routes_to_vswitch': False}
+    assert bench.provider.network_unlike(there, {**wanted, 'routes': there['routes']}) == {  # type: ignore[typeddict-item]
+        'protected': (True, False, False)}
     ok(bench.provider.update_network('own', overrides={'protected': False, 'routes': [], 'expose_routes_to_vswitch': True}))
     assert bench.provider.info_network('own')['routes'] == []  # type: ignore[typeddict-item]
     ok(bench.provider.delete_network('own'))

@@ -179,11 +179,12 @@ def clone(xml: str, name: str, uuid: str, macs: Sequence[str], sources: Mapping[
         for entry in system.findall("entry[@name='uuid']"):  # must be that of the domain, if there is one
             system.remove(entry)
     for index, card in enumerate(domain.iterfind('devices/interface')):
-        _drop(card, 'mac', 'target')
-        mac = macs[index] if index < len(macs) else random_mac()
-        add(card, 'mac', address=mac)
+        had, mac = card.find('mac'), macs[index] if index < len(macs) else random_mac()
         for forward in card.iterfind('portForward[@address]'):
-            forward.set('address', loopback(mac))
+            if had is not None and forward.get('address') == loopback(had.get('address', '')):
+                forward.set('address', loopback(mac))
+        _drop(card, 'mac', 'target')
+        add(card, 'mac', address=mac)
     for disk in domain.iterfind('devices/disk'):
         source = disk.find('source')
         if source is not None:

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from kvirt.errors import InvalidInput
 from kvirt.providers.kvm.domain.element import add
 
-_FORWARDED = 2222  # one that passt may listen on without being root
+FORWARDED = 2222  # one that passt may listen on without being root
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def nic_element(nic: Nic) -> Element:
         add(element, 'source', **{kind: nic.bridge or nic.network})
     if nic.ssh and nic.mac:
         forward = add(element, 'portForward', proto='tcp', address=loopback(nic.mac))
-        add(forward, 'range', start=_FORWARDED, to=nic.ssh)
+        add(forward, 'range', start=FORWARDED, to=nic.ssh)
     add(element, 'model', type=nic.model)
     if nic.mtu is not None:
         if not 68 <= nic.mtu <= 65535:

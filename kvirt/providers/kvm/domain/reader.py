@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from kvirt.providers.kvm.domain.element import local, parse
 from kvirt.providers.kvm.domain.journal import Journal, read_journal
 from kvirt.providers.kvm.domain.metadata import fields_of, read_info
+from kvirt.providers.kvm.domain.nics import FORWARDED
 
 _UNITS = {'b': 1, 'bytes': 1, 'kb': 10**3, 'k': 2**10, 'kib': 2**10, 'mb': 10**6, 'm': 2**20, 'mib': 2**20,
           'gb': 10**9, 'g': 2**30, 'gib': 2**30, 'tb': 10**12, 't': 2**40, 'tib': 2**40}
@@ -232,8 +233,11 @@ def _nic(index: int, element: Element) -> NicView:
 
 
 def _forward(element: Element) -> tuple[str, int] | None:
-    forward, ports = element.find('portForward[@address]'), element.find('portForward[@address]/range[@start]')
-    return (forward.get('address', ''), _number(ports.get('start'))) if forward is not None and ports is not None else None
+    for forward in element.iterfind('portForward[@address]'):
+        ports = forward.find(f"range[@start='{FORWARDED}']")
+        if ports is not None and forward.get('address', '').startswith('127.'):
+            return forward.get('address', ''), FORWARDED
+    return None
 
 
 def _graphics(element: Element) -> GraphicsView:

@@ -242,3 +242,11 @@ def test_a_clone_on_passt_is_reached_at_an_address_of_its_own() -> None:
     root = domain.clone(xml, 'b', NEW, ['52:54:00:00:00:09'], {}, {}, None)
     assert read(domain.to_text(root)).forward == ('127.0.0.9', 2222)
     assert read(text({})).forward is None
+
+
+def test_ports_that_others_forward_are_no_way_to_ssh_and_stay_what_they_are() -> None:
+    card = Nic(user='passt', mac='52:54:00:01:02:fe', ssh=22)
+    xml = domain.to_text(domain.build('a', OLD, decode_vm({}), PC, [ROOT], [card]))
+    xml = xml.replace('address="127.1.2.254"', 'address="10.0.0.1"').replace('start="2222" to="22"', 'start="8080" to="80"')
+    assert read(xml).forward is None
+    assert 'address="10.0.0.1"' in domain.to_text(domain.clone(xml, 'b', NEW, [], {}, {}, None))

@@ -128,6 +128,10 @@ def as_listed(root: ElementTree.Element) -> dict[str, Any]:
     return {**told(root), **network_shape(root)}
 
 
+def test_what_is_usual_is_not_told():
+    assert told(element()) == told(element(dhcp=False)) == told(element(dual_cidr='fd00:1::/64')) == {}
+
+
 @pytest.mark.parametrize('case', CASES)
 def test_a_network_has_all_the_settings_that_it_was_made_with(case):
     settings = {key: value for key, value in CASES[case].items() if key not in NAMED}
@@ -163,6 +167,8 @@ def test_what_a_network_lacks_is_told_and_what_is_not_fixed_can_be_given_to_it(b
     ('nat', {'ovs': True, 'bridgename': 'b0'}, {'ovs': (False, True, True), 'bridgename': (None, 'b0', True)}),
     ('macvtap', {'nic': 'eth1'}, {'nic': ('eth0', 'eth1', True)}), ('nat', {'mtu': None, 'colour': 'red'}, {}),
     ('mtu', {'mtu': 'huge'}, {'mtu': (9000, 'huge', False)}), ('vlans', {'vlan': 42}, {'vlan': ([], [42], False)}),
+    ('nat', {'dhcp_start': '10.1.2.2', 'dhcp_end': '10.1.2.99'}, {'dhcp_end': ('10.1.2.254', '10.1.2.99', False)}),
+    ('nodhcp', {'dhcp_start': '10.1.2.9'}, {'dhcp_start': (None, '10.1.2.9', False)}),
     ('vlans', {'vlans': [42, 43]}, {}), ('vlans', {'vlan': 42, 'vlans': 43}, {}),
     ('vlan', {'vlan': []}, {'vlan': ([42], [], False)}), ('nat', {'localdomain': False}, {}),
     ('nat', {'localdomain': False, 'domain': 'lab.test'}, {'localdomain': (None, False, False)}),

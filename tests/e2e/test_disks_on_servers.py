@@ -1,4 +1,7 @@
-"""Disks of VMs on a real Ceph. The VMs have nothing to boot: what counts is that QEMU has their disks open."""
+"""Disks of VMs on a real Ceph, and on a real iSCSI target, to which QEMU goes itself.
+
+The VMs have nothing to boot: what counts is that QEMU has their disks open.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import secrets
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +19,13 @@ import libvirt
 import pytest
 
 from kvirt.providers.kvm import Kvirt
+from kvirt.wait import until
+from tests.e2e import tgt
 from tests.e2e.ceph import POOL, USER, Ceph, ceph_on
 from tests.e2e.conftest import STEM
 from tests.e2e.remotehost import RemoteHost, remote_host
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('ceph')]  # one Ceph serves them all
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group('servers')]  # one host and one Ceph serve them all
 
 BARE: dict[str, Any] = {'virttype': 'qemu', 'cloudinit': False, 'nets': [], 'memory': 64, 'numcpus': 1, 'pool': 'ceph'}
 CONTENT = os.urandom(4 * 1024**2)
@@ -175,6 +181,28 @@ def test_a_copy_that_fails_leaves_nothing(kvm: Kvirt, host: RemoteHost, image: s
         assert not refused.ok and 'could not copy' in refused['reason'], refused
 
 
+CREATE = """
+import sys
+from kvirt.providers.kvm import Kvirt
+Kvirt(url=sys.argv[1]).create('big', virttype='qemu', cloudinit=False, nets=[], pool='ceph', image='big.raw')
+"""
+
+
+def test_a_copy_ends_with_who_asked_for_it(kvm: Kvirt, ceph: Ceph, host: RemoteHost) -> None:
+    file = host.folder / 'var/lib/libvirt/images/big.raw'
+    file.write_bytes(os.urandom(32 * 1024**2) * 8)
+    kvm.refresh_all()
+    with subprocess.Popen([sys.executable, '-c', CREATE, host.uri]) as maker:
+        until(lambda: any(row['name'].startswith('kvirt-copy-') for row in kvm.list()), what='a copy', timeout=60,
+              interval=0.05)
+        maker.kill()
+    until(lambda: [row['name'] for row in kvm.list()] == ['big'], what='its end', timeout=30, interval=0.1)
+    assert ceph.volumes() == ['big_0.img'] and [row['name'] for row in kvm.list_orphans()] == ['big']
+    kvm.delete_orphans().expect()
+    file.unlink()
+    kvm.refresh_all()
+
+
 def test_what_can_not_be_on_ceph_is_refused(kvm: Kvirt, ceph: Ceph, tmp_path: Path) -> None:
     (tmp_path / 'some.iso').write_bytes(b'x' * 512)
     ceph.run('rbd', 'create', f'{POOL}/cd.iso', '--size', '1M')
@@ -188,12 +216,47 @@ def test_what_can_not_be_on_ceph_is_refused(kvm: Kvirt, ceph: Ceph, tmp_path: Pa
     kvm.get_volume('cd.iso', 'ceph').delete()
 
 
-def test_the_wrong_secret_is_told(kvm: Kvirt, host: RemoteHost) -> None:
+def test_the_wrong_secret_is_told(kvm: Kvirt, ceph: Ceph, host: RemoteHost) -> None:
     with libvirt.open(host.uri) as conn:
         secret = conn.secretDefineXML(SECRET.replace(USER, 'wrong'))
-        secret.setValue(base64.b64decode('AQCNRgJrd/wLMBAA+/2MFzoJH69yijXQnpXRXQ=='))
+        secret.setValue(base64.b64decode(ceph.run('ceph-authtool', '--gen-print-key')))
         settings = {'host': '127.0.0.1:6789', 'user': USER, 'secret': 'wrong'}
         refused = kvm.create_pool('other', POOL, 'rbd', overrides=settings)
         assert not refused.ok and 'monitor' in refused['reason'], refused
         assert 'other' not in kvm.list_pools()
         secret.undefine()
+
+
+@pytest.fixture
+def luns(kvm: Kvirt, host: RemoteHost, tmp_path: Path) -> Iterator[str]:
+    """A pool of the disks of an iSCSI target."""
+    secret = f"<secret ephemeral='no' private='yes'><usage type='iscsi'><target>{tgt.USER}</target></usage></secret>"
+    kvm.conn.secretDefineXML(secret).setValue(tgt.PASSWORD.encode())  # type: ignore[attr-defined]
+    settings = {'host': '127.0.0.1', 'user': tgt.USER, 'secret': tgt.USER, 'initiator': 'iqn.2013-06.com.example:host'}
+    with tgt.target_on(host, tmp_path):
+        kvm.create_pool('luns', tgt.TARGET, 'iscsi-direct', overrides=settings).expect()
+        yield 'luns'
+        kvm.delete_pool('luns').expect()
+
+
+def test_a_vm_has_disks_of_an_iscsi_target(kvm: Kvirt, luns: str) -> None:
+    shared = {'existing': tgt.SECOND, 'pool': luns, 'shareable': True}
+    kvm.create('web', **BARE, disks=[{'existing': tgt.FIRST, 'pool': luns}, shared]).expect()
+    assert [(disk['device'], disk['path'], disk['size'], disk['format']) for disk in kvm.info('web')['disks']] == [
+        ('vda', f'{luns}/{tgt.FIRST}', 1, 'raw'), ('vdb', f'{luns}/{tgt.SECOND}', 1, 'raw')]
+    kvm.create('db', **BARE, disks=[shared]).expect()
+    rows = kvm.list_disks()
+    assert (rows[tgt.FIRST]['vms'], rows[tgt.SECOND]['vms']) == (['web'], ['db', 'web'])
+    assert kvm.add_disk('db', existing=tgt.FIRST, pool=luns)['error'] == 'Conflict'
+    for name in ('web', 'db'):
+        kvm.stop(name).expect()
+    assert [disk['size'] for disk in kvm.info('web')['disks']] == [1, 1]
+    for refused in (kvm.delete_disk('web', 'vda'), kvm.clone('web', 'copy'), kvm.resize_disk('web', 'vda', 2),
+                    kvm.create_snapshot('first', 'web'), kvm.export('web'), kvm.create_disk('new', 1, luns),
+                    kvm.create('new', **{**BARE, 'pool': luns}, disks=[1])):
+        assert refused['error'] == 'NotSupported', refused
+    assert len(kvm.info('web')['disks']) == 2, 'what is refused changes nothing'
+    kvm.detach_disks('web').expect()
+    kvm.add_disk('web', existing=tgt.SECOND, pool=luns, shareable=True).expect()
+    assert kvm.delete('web').expect()['kept'] == [tgt.FIRST, tgt.SECOND]
+    assert kvm.delete('db').expect()['kept'] == [tgt.SECOND]
