@@ -143,7 +143,9 @@ def guest_host(folder: Path) -> Iterator[GuestHost]:
         while not saved.is_dir():
             fcntl.flock(lock, fcntl.LOCK_EX)  # nobody uses a saved host now, so older ones can go
             if not saved.is_dir():
-                for old in CACHE.glob('*guesthost-*'):
+                for old in CACHE.glob('guesthost-*'):
+                    old.rename(CACHE / f'.{old.name}-old')  # who is ended while it is removed leaves nothing that looks whole
+                for old in CACHE.glob('.guesthost-*'):
                     shutil.rmtree(old)
                 _make(saved)
             fcntl.flock(lock, fcntl.LOCK_SH)
