@@ -144,7 +144,7 @@ def guest_host(folder: Path) -> Iterator[GuestHost]:
             fcntl.flock(lock, fcntl.LOCK_EX)  # nobody uses a saved host now, so older ones can go
             if not saved.is_dir():
                 for old in CACHE.glob('guesthost-*'):
-                    old.rename(CACHE / f'.{old.name}-old')  # who is ended while it is removed leaves nothing that looks whole
+                    old.rename(CACHE / f'.{old.name}-old')  # one half removed would look whole
                 for old in CACHE.glob('.guesthost-*'):
                     shutil.rmtree(old)
                 _make(saved)
