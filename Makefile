@@ -17,7 +17,11 @@ test: $(VENV)/ready ## Run the tests that need no hypervisor, in under 3 minutes
 e2e: $(VENV)/ready ## Run the tests against the real libvirtd of this machine, which boot guests
 	@extras/quickstart/host-setup --build-image
 	@$(SUDO) extras/guest-image/build --default-pool
-	$(BIN)/pytest tests/e2e --override-ini=addopts= -q -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest tests/e2e --override-ini=addopts= -q -m 'not kernel' -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+
+kernel: $(VENV)/ready ## Run the tests that need another kernel: LVM, NFS, iSCSI, Open vSwitch, the shaping of traffic
+	@extras/quickstart/host-setup --build-image
+	$(BIN)/pytest tests/e2e --override-ini=addopts= -q -m kernel $(ARGS)
 
 slow: $(VENV)/ready ## Run the conformance suite and the fault sweep on every cloud, and what else takes long
 	$(BIN)/pytest -m slow -n 2 --dist loadfile $(ARGS)
@@ -54,5 +58,5 @@ $(VENV)/ready: setup.py kvirt/providers/catalog.py
 	@extras/quickstart/python-setup $(PYTHON) $(VENV) all,test
 	@touch $@
 
-.PHONY: help quickstart test e2e slow bench golden docs site check-images lint live clean
+.PHONY: help quickstart test e2e kernel slow bench golden docs site check-images lint live clean
 .DEFAULT_GOAL := help

@@ -28,8 +28,16 @@ SKIPPED = pytest.StashKey[dict[str, str]]()
 """Why tests were skipped, by their ids."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before groups are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the longest begin first, so that the workers end together."""
+    """Let the longest begin first, so that the workers end together.
+
+    The short ones keep to one worker: they use the same addresses, and look at all that is on the host.
+    """
+    for item in items:
+        if not item.get_closest_marker('minutes'):
+            item.add_marker(pytest.mark.xdist_group('orphans'))
+            item.add_marker(pytest.mark.minutes(4))
     def minutes(item: pytest.Item) -> float:
         mark = item.get_closest_marker('minutes')
         return -mark.args[0] if mark else 0
@@ -79,7 +87,7 @@ class Leftovers:
         return found
 
     def remove(self, prefix: str) -> None:
-        """Remove the domains, networks and volumes of a test that failed, so that the next ones find a clean host."""
+        """Remove the domains, networks, volumes and pools of a test that failed, so that the next ones find a clean host."""
         for native in self.conn.listAllDomains():
             if native.name().startswith(prefix):
                 if native.isActive():
@@ -94,6 +102,11 @@ class Leftovers:
             for volume in pool.listAllVolumes():
                 if volume.name().startswith(prefix):
                     volume.delete()
+        for pool in self.conn.listAllStoragePools():
+            if pool.name().startswith(prefix):
+                if pool.isActive():
+                    pool.destroy()
+                pool.undefine()
 
 
 @pytest.fixture(scope='session')

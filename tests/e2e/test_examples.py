@@ -65,12 +65,11 @@ def made(home: Path, prefix: str, config: Kconfig, leftovers: Leftovers) -> Iter
 @pytest.mark.minutes(2)
 def test_static_addresses(made: Callable[..., str], within: Within, ranges: Iterator[str]) -> None:
     cidr = next(ranges)
-    plan, base = made('static-addresses', cidr=cidr), cidr.removesuffix('.0/24')
-    for number in range(2):
-        assert f'{base}.{10 + number}/24' in within(f'{plan}-{number}', 'ip -4 -o addr show')
-        assert f'default via {base}.1 ' in within(f'{plan}-{number}', 'ip route')
-        assert within(f'{plan}-{number}', 'hostname -f') == f'{plan}-{number}.lab.test'
-    within(f'{plan}-0', f'ping -c 1 -W 5 {base}.11')
+    plan, base = made('static-addresses', cidr=cidr, count='1'), cidr.removesuffix('.0/24')
+    assert f'{base}.10/24' in within(f'{plan}-0', 'ip -4 -o addr show')
+    assert f'default via {base}.1 ' in within(f'{plan}-0', 'ip route')
+    assert within(f'{plan}-0', 'hostname -f') == f'{plan}-0.lab.test'
+    within(f'{plan}-0', f'ping -c 1 -W 5 {base}.1')
 
 
 @pytest.mark.minutes(3)

@@ -94,7 +94,7 @@ def test_what_a_guest_sees(home: Path, key: Path, prefix: str, config: Kconfig, 
         assert k.info(name)['memory'] == 640
         fewer = k.update_cpus(name, 1)
         assert remote(home, key, name, 'cat /sys/devices/system/cpu/online').strip() == '0'
-        assert fewer.ok or 'let go of its CPUs, and QEMU has not told libvirt' in fewer['reason'], fewer
+        assert fewer.ok or 'let go of CPUs, and QEMU has not told libvirt' in fewer['reason'], fewer
         assert k.info(name)['numcpus'] == (1 if fewer.ok else 2)
         k.delete(name).expect()
         assert 'configured after' in tell(serial_log), 'its log outlives it'

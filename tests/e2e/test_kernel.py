@@ -24,7 +24,8 @@ from .emulatedhost import GuestHost, guest_host
 from .test_guest import kvirt
 
 # One host serves them all. It is built and saved when that was not done yet, which takes some minutes.
-pytestmark = [pytest.mark.e2e, pytest.mark.minutes(4), pytest.mark.xdist_group('kernel'), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.kernel, pytest.mark.minutes(4), pytest.mark.xdist_group('kernel'),
+              pytest.mark.timeout(1200)]
 
 BARE: dict[str, Any] = {'virttype': 'qemu', 'cloudinit': False, 'nets': [], 'memory': 64, 'numcpus': 1}
 GROUP, BRIDGE, TARGET = 'vg0', 'ovs0', 'iqn.2026-01.test.kvirt:disks'
