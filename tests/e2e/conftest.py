@@ -87,7 +87,7 @@ class Leftovers:
         return found
 
     def remove(self, prefix: str) -> None:
-        """Remove the domains, networks, volumes and pools of a test that failed, so that the next ones find a clean host."""
+        """Remove what a test that failed left of them, so that the next ones find a clean host."""
         for native in self.conn.listAllDomains():
             if native.name().startswith(prefix):
                 if native.isActive():
