@@ -20,6 +20,7 @@ from kvirt.providers.kvm import domain
 from kvirt.providers.kvm.domain import read, to_text
 from kvirt.providers.kvm.lookup import Lookup, still_there
 from kvirt.shapes import NetworkShape
+from kvirt.wait import until
 
 INFO = '{kvirt}info'
 _VLAN_ON_BRIDGE = 11_000_000  # version of libvirt
@@ -103,12 +104,13 @@ class Networks(Lookup):
         # Started before it is defined: who is killed in between leaves a network that works, not one that only seems to.
         network = self._started(root)
         try:
-            self.libvirt.networkDefineXML(network.XMLDesc(0))
+            self._define_network(network)
             network.setAutostart(1)
         except BaseException:
-            network.destroy()
-            if network.isPersistent():
-                network.undefine()
+            with contextlib.suppress(libvirt.libvirtError):  # the first error is the one to tell
+                if network.isPersistent():
+                    network.undefine()
+                network.destroy()
             raise
 
     def _started(self, root: ET.Element) -> libvirt.virNetwork:
@@ -126,6 +128,21 @@ class Networks(Lookup):
             except libvirt.libvirtError as error:
                 if not tries or 'error creating bridge interface' not in str(error):
                     raise
+
+    def _define_network(self, network: libvirt.virNetwork) -> None:
+        """Define a network that runs.
+
+        Another one that is made at this moment may have been given the name of its bridge, and is about to get another.
+        """
+        def kept() -> bool:
+            try:
+                self.libvirt.networkDefineXML(network.XMLDesc(0))
+            except libvirt.libvirtError as error:
+                if 'bridge name' not in str(error) or 'already in use' not in str(error):
+                    raise
+                return False
+            return True
+        until(kept, what=f'network {network.name()} having its bridge alone', timeout=5, interval=0.05)
 
     def _need_devices(self, root: ET.Element) -> None:
         """Raise NotFound for a device of the host that a network needs and that is not there: libvirt does not look."""

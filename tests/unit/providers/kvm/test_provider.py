@@ -201,6 +201,21 @@ def test_hostile_names(kvm, name):
     assert kvm.clone('test', name)['error'] == 'InvalidInput'
 
 
+def test_a_bridge_that_another_network_is_about_to_leave_is_waited_for(kvm, monkeypatch):
+    define, told = libvirt.virConnect.networkDefineXML, ["bridge name 'virbr2' already in use.", 'no']
+
+    def taken(conn, text):
+        if told:
+            raise libvirt.libvirtError(told.pop(0))
+        return define(conn, text)
+    monkeypatch.setattr(libvirt.virConnect, 'networkDefineXML', taken)
+    assert kvm.create_network('lab', cidr='10.1.2.0/24')['reason'] == 'libvirt: no'  # and no error of the cleaning up
+    assert 'lab' not in kvm.list_networks()
+    told.append("bridge name 'virbr2' already in use.")
+    assert kvm.create_network('lab', cidr='10.1.2.0/24').ok
+    kvm.delete_network('lab').expect()
+
+
 def test_networks(kvm):
     assert kvm.create_network('lab', cidr='10.1.2.0/24', domain='lab.test', plan='shop').ok
     assert kvm.info_network('lab') == {'cidr': '10.1.2.0/24', 'dhcp': True, 'domain': 'lab.test', 'mode': 'nat',
